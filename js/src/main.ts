@@ -1,0 +1,5 @@
+export default {
+  render({ model, el }: { model: { get(name: string): any }; el: HTMLElement }) {
+    el.dataset.role = model.get("role");
+  },
+};

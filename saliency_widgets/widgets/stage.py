@@ -1,0 +1,142 @@
+"""The stage: the picture that the model saw with heat layers, below a transparent canvas for drawing."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import traitlets as t
+from ipycanvas import MultiCanvas
+from PIL import Image
+
+from .layers import label_map
+from .part import Part
+
+_log = logging.getLogger(__name__)
+
+# A dropped file is somebody's photograph; what is larger than this is not.
+LARGEST_DROP = 128 * 2**20
+
+
+def encode_picture(picture: np.ndarray) -> bytes:
+    """uint8 (H, W, 3) → PNG. ValueError for another shape, TypeError for another dtype."""
+    array = np.asarray(picture)
+    if array.dtype != np.uint8:
+        raise TypeError(f"the stage shows uint8 pixels, not {array.dtype}: scale to 0 … 255 first")
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(f"the stage shows a picture (H, W, 3), not shape {array.shape}")
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+class PictureCanvas(Part):
+    """Paints photograph, grey, heat layers and probe in one canvas, and takes all pointer and key events.
+
+    Messages from the browser, validated here: acknowledgements of painted maps go to their layers; dropped
+    files, keys (`Escape`, `?`, `Enter`) and activated regions go to the callbacks. A malformed one is logged.
+    """
+
+    role = t.Unicode("stage").tag(sync=True)
+    picture = t.Bytes(b"", help="the photograph as PNG").tag(sync=True)
+    size = t.Tuple(t.Int(), t.Int(), default_value=(224, 224), help="(H, W) of the picture").tag(sync=True)
+    regions = t.Dict(help="label map {shape, dtype, data} for outlines and hover; empty: none").tag(sync=True)
+    region_hover = t.Bool(False, help="outline the region under the pointer").tag(sync=True)
+    photo_opacity = t.Float(1.0, min=0.0, max=1.0, help="opacity of the photograph").tag(sync=True)
+    photo_saturation = t.Float(1.0, min=0.0, max=1.0, help="1 colour, 0.4 muted, 0 grey").tag(sync=True)
+    photo_visible = t.Bool(True, help="whether the photograph shows").tag(sync=True)
+    label = t.Unicode(
+        "picture with heat layers; arrow keys move the probe", help="accessible name of the canvas"
+    ).tag(sync=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._on_drop = ipywidgets.CallbackDispatcher()
+        self._on_key = ipywidgets.CallbackDispatcher()
+        self._on_region = ipywidgets.CallbackDispatcher()
+        self.on_msg(self._receive)
+
+    def set_picture(self, picture: np.ndarray) -> None:
+        """Shows another photograph: uint8 (H, W, 3). One message."""
+        png = encode_picture(picture)
+        with self.hold_sync():
+            self.size = tuple(int(n) for n in np.shape(picture)[:2])
+            self.picture = png
+
+    def set_regions(self, labels: np.ndarray | None, hover: bool | None = None) -> None:
+        """Outlines the regions of a label map (H, W); None takes them away. `hover` follows unless given."""
+        with self.hold_sync():
+            self.regions = {} if labels is None else label_map(labels)
+            self.region_hover = (labels is not None) if hover is None else hover
+
+    def on_drop(self, callback: Callable[[str, bytes], None], remove: bool = False) -> None:
+        """`callback(name, bytes)` when a file is dropped on the stage."""
+        self._on_drop.register_callback(callback, remove=remove)
+
+    def on_key(self, callback: Callable[[str], None], remove: bool = False) -> None:
+        """`callback(key)` for keys that mean something to the kernel: `Escape`, `Enter`, `?`."""
+        self._on_key.register_callback(callback, remove=remove)
+
+    def on_region(self, callback: Callable[[int], None], remove: bool = False) -> None:
+        """`callback(number)` when a region is clicked, or chosen with Enter."""
+        self._on_region.register_callback(callback, remove=remove)
+
+    def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
+        kind = content.get("kind") if isinstance(content, dict) else None
+        try:
+            if kind == "ack":
+                for model_id, seq in content["acks"]:
+                    for layer in self.layers:
+                        if layer.model_id == model_id:
+                            layer.acknowledge(int(seq))
+            elif kind == "drop":
+                data = bytes(buffers[0])
+                if len(data) <= LARGEST_DROP:
+                    self._on_drop(str(content["name"]), data)
+            elif kind == "key":
+                self._on_key(str(content["key"]))
+            elif kind == "region":
+                self._on_region(int(content["region"]))
+            else:
+                _log.warning("the stage ignores a message of unknown kind %r", kind)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            _log.warning("the stage ignores a malformed message of kind %r: %s", kind, error)
+
+
+class Stage(ipywidgets.Box):
+    """Picture canvas below, ipycanvas above (transparent, takes no events), in one grid cell."""
+
+    def __init__(self, picture: np.ndarray | None = None, layers: Any = (), **kwargs: Any) -> None:
+        self.canvas = PictureCanvas(layers=list(layers))
+        self.overlay = MultiCanvas(3, width=224, height=224)
+        super().__init__(children=[self.canvas, self.overlay], **kwargs)
+        self.add_class("sw-stage")
+        self.overlay.add_class("sw-overlay")
+        if picture is not None:
+            self.set_picture(picture)
+
+    def set_picture(self, picture: np.ndarray) -> None:
+        """Shows another photograph, uint8 (H, W, 3); the overlay takes its size."""
+        self.canvas.set_picture(picture)
+        height, width = self.canvas.size
+        if (self.overlay.width, self.overlay.height) != (width, height):
+            self.overlay.width, self.overlay.height = width, height
+
+    @property
+    def layers(self) -> list[Any]:
+        """The heat layers, as the canvas shows them."""
+        return list(self.canvas.layers)
+
+    @layers.setter
+    def layers(self, layers: Any) -> None:
+        self.canvas.layers = list(layers)
+
+
+class Tools(Part):
+    """The row of tools under the stage: probe, pan, zoom, pixel grid, bare picture; works in the browser."""
+
+    role = t.Unicode("tools").tag(sync=True)
