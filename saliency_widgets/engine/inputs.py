@@ -1,0 +1,150 @@
+"""Inputs by name to tensors: materialises what a probe names, in the model's input space."""
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as PILImage
+from torch import Tensor
+
+from ..model.preprocessing import Picture
+from . import probe as P
+
+FILLS = ("black", "white", "mean", "blur", "noise")
+FILL_BLUR = 10.0  # σ in pixels at which a picture counts as blurred out (METHODS: fill blur)
+
+
+def digest(array: np.ndarray | Tensor) -> str:
+    """Name an array by its content, shape and dtype."""
+    array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    return hashlib.sha256(f"{array.shape}{array.dtype}".encode() + np.ascontiguousarray(array).tobytes()).hexdigest()[:24]
+
+
+class Inputs:
+    """The picture on its device, with everything that can be composed from it.
+
+    `add_labels`, `add_tensor` and `fill` register content by digest; `tensor(name)` gives `(C, H, W)`.
+    """
+
+    def __init__(self, picture: Picture, device: torch.device, dtype: torch.dtype, kernels: Any):
+        self.picture, self.kernels = picture, kernels
+        self.image = picture.x[0].to(device=device, dtype=dtype)
+        self._labels: dict[str, Tensor] = {}
+        self._given: dict[str, Tensor] = {}
+        self._fills: dict[P.Fill, Tensor] = {}
+
+    def add_labels(self, labels: np.ndarray) -> str:
+        """Register a label map int `(H, W)`; returns its name."""
+        name = digest(labels)
+        self._labels[name] = torch.from_numpy(labels.astype(np.int64)).to(self.image.device)
+        return name
+
+    def add_tensor(self, tensor: Tensor) -> P.Given:
+        """Register a tensor `(C, H, W)` of the input space; returns its name."""
+        name = digest(tensor)
+        self._given[name] = tensor.detach().to(self.image)
+        return P.Given(name)
+
+    def fill(self, value: Any, seed: int = 0) -> P.Fill:
+        """Name a fill or baseline given as METHODS says: a word, a pixel value 0..1, a picture or an input tensor.
+
+        ValueError or TypeError for anything else.
+        """
+        if isinstance(value, P.Fill):
+            return value
+        if isinstance(value, str):
+            if value not in FILLS:
+                raise ValueError(f"unknown fill {value!r}: choose one of {', '.join(FILLS)}, a pixel value from 0 to 1, "
+                                 f"a picture, or a tensor in the input space")
+            return P.Fill(value, seed=seed if value == "noise" else 0)
+        if isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool):
+            if not 0 <= value <= 1:
+                raise ValueError(f"a fill given as a number is a pixel value from 0 (black) to 1 (white), got {value!r}")
+            return P.Fill("value", value=float(value))
+        if isinstance(value, PILImage.Image):
+            value = np.asarray(value.convert("RGB").resize(self.image.shape[:0:-1], PILImage.Resampling.BICUBIC))
+        if isinstance(value, np.ndarray) and value.dtype == np.uint8:
+            tensor = self._from_pixels(value)
+        elif isinstance(value, Tensor):
+            tensor = self._from_tensor(value)
+        else:
+            raise TypeError(f"a fill is one of {', '.join(FILLS)}, a number, a PIL picture, a uint8 array or a tensor, "
+                            f"got {type(value).__name__}")
+        return P.Fill("given", content=self.add_tensor(tensor).content)
+
+    def _from_pixels(self, array: np.ndarray) -> Tensor:
+        channels, height, width = self.image.shape
+        if array.shape[:2] != (height, width):
+            raise ValueError(f"a baseline or fill picture must have the model's picture size {(height, width)}, "
+                             f"got {array.shape[:2]}: resize it first")
+        pixels = torch.from_numpy(np.atleast_3d(array).astype(np.float32) / 255).movedim(2, 0)
+        if pixels.shape[0] != channels:
+            pixels = pixels.mean(0, keepdim=True).expand(channels, -1, -1)
+        return self.picture.space.to_input(pixels.to(self.image))
+
+    def _from_tensor(self, tensor: Tensor) -> Tensor:
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError("the baseline or fill tensor holds NaN or infinity: clean it first")
+        tensor = tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor
+        try:
+            return tensor.to(self.image).expand(self.image.shape).clone()
+        except RuntimeError as error:
+            raise ValueError(f"a baseline or fill tensor must broadcast to the input {tuple(self.image.shape)}, "
+                             f"got {tuple(tensor.shape)}") from error
+
+    def filled(self, fill: P.Fill) -> Tensor:
+        """A whole picture of the fill, `(C, H, W)` in the input space."""
+        if fill.kind == "given":
+            return self._given[fill.content]
+        if fill not in self._fills:
+            space, image = self.picture.space, self.image
+            pixels = space.to_pixels(image)
+            if fill.kind in ("black", "white", "value"):
+                level = {"black": 0.0, "white": 1.0}.get(fill.kind, fill.value)
+                pixels = torch.full_like(image, level)
+            elif fill.kind == "mean":
+                pixels = pixels.mean((1, 2), keepdim=True).expand_as(pixels)
+            elif fill.kind == "blur":
+                pixels = self.kernels.gaussian_blur(pixels, FILL_BLUR)
+            elif fill.kind == "noise":
+                draw = self.kernels.uniform(fill.seed, 0, image.numel(), image.device)
+                pixels = draw.view(image.shape).to(image.dtype)
+            self._fills[fill] = space.to_input(pixels)
+        return self._fills[fill]
+
+    def tensor(self, name: P.Input) -> Tensor:
+        """The named input, `(C, H, W)`."""
+        return self.batch([name])[0]
+
+    def batch(self, names: list[P.Input]) -> Tensor:
+        """The named inputs as one batch `(N, C, H, W)`, each kernel called once per kind where names allow it."""
+        first = names[0]
+        if all(isinstance(n, P.OnPath) and n.baseline == first.baseline for n in names):
+            alphas = torch.tensor([n.alpha for n in names], dtype=self.image.dtype, device=self.image.device)
+            return self.kernels.lerp(self.filled(first.baseline), self.image, alphas)
+        if all(isinstance(n, P.Without) and (n.labels, n.fill) == (first.labels, first.fill) for n in names):
+            labels = self._labels[first.labels]
+            sets = torch.zeros(len(names), int(labels.max()) + 1, dtype=torch.bool)
+            for row, name in enumerate(names):
+                sets[row, list(name.regions)] = True
+            return self.kernels.without_regions(self.image, self.filled(first.fill), labels, sets.to(labels.device))
+        return torch.stack([self._single(name) for name in names])
+
+    def _single(self, name: P.Input) -> Tensor:
+        match name:
+            case P.Image():
+                return self.image
+            case P.Filled(fill):
+                return self.filled(fill)
+            case P.OnPath() | P.Without():
+                return self.batch([name])[0]
+            case P.Blurred(sigma):
+                return self.kernels.gaussian_blur(self.image, sigma)
+            case P.Noisy(base, seed, number, deviation):
+                noise = self.kernels.normal(seed, number, tuple(self.image.shape), self.image.dtype, self.image.device)
+                return self._single(base) + deviation * noise
+            case P.Given(content):
+                return self._given[content]
+        raise TypeError(f"{name!r} names no single input")

@@ -1,0 +1,174 @@
+"""Names of evaluations: small frozen values that say which input, under which rule, keeping what.
+
+A probe is hashable, printable and knows no device: two requests that mean the same evaluation are equal, and so the
+store can answer the second one. Inputs compose: `Noisy(OnPath(black, 0.5), …)` is the noisy halfway picture.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Image:
+    """The picture itself."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A whole picture of a fill, named in pixel space: the bare baseline."""
+
+    fill: "Fill"
+
+
+@dataclass(frozen=True)
+class OnPath:
+    """The point α of the straight path from the picture filled with `baseline` to the picture."""
+
+    baseline: "Fill"
+    alpha: float
+
+
+@dataclass(frozen=True)
+class Blurred:
+    """The picture blurred with σ in pixels."""
+
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Any input plus Gaussian noise: draw `number` of `seed`, standard deviation in input units."""
+
+    base: "Input"
+    seed: int
+    number: int
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Without:
+    """The picture with a set of regions replaced by a fill; `labels` is the label map's content digest."""
+
+    labels: str
+    regions: tuple[int, ...]
+    fill: "Fill"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A tensor `(C, H, W)` that a method made, named by its content digest."""
+
+    content: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An input and its reference, evaluated side by side (DeepLIFT); counts as two samples."""
+
+    first: "Input"
+    second: "Input"
+
+
+Input = Union[Image, Filled, OnPath, Blurred, Noisy, Without, Given, Pair]
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A fill or baseline: `kind` is black, white, mean, blur, noise, value or given.
+
+    `value` is the pixel value 0..1 of kind value, `seed` that of noise, `content` the digest of a given tensor.
+    """
+
+    kind: str
+    value: float | None = None
+    seed: int = 0
+    content: str | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.value is None else f"{self.value:g}"
+
+
+def log_probabilities(scores: Tensor) -> Tensor:
+    """Log-softmax over the classes `(N, K)`; a single output is a yes-or-no score and takes the log-sigmoid."""
+    return F.logsigmoid(scores) if scores.shape[1] == 1 else scores.log_softmax(1)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The explained number: a function of the scores `(N, K)` that gives `(N,)`.
+
+    `kind` is logit, probability, log_probability or margin (the logit of `target` minus that of `contrast`);
+    `softmaxed` says that the network's outputs are probabilities already.
+    """
+
+    kind: str
+    target: int
+    contrast: int | None = None
+    softmaxed: bool = False
+    name: str = ""
+
+    def of(self, scores: Tensor) -> Tensor:
+        """The number for each row: `(N, K)` to `(N,)`."""
+        column = scores[:, self.target]
+        if self.kind == "logit":
+            return column
+        if self.kind == "margin":
+            return column - scores[:, self.contrast]
+        if self.softmaxed:
+            return column if self.kind == "probability" else column.log()
+        log_probability = log_probabilities(scores)[:, self.target]
+        return log_probability if self.kind == "log_probability" else log_probability.exp()
+
+    @property
+    def unit(self) -> str:
+        """What one step of the number is called."""
+        if self.name:
+            return self.name
+        if self.softmaxed and self.kind in ("logit", "margin"):
+            return "probability"
+        return {"logit": "logit", "margin": "logit", "probability": "probability", "log_probability": "nat"}[self.kind]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One evaluation: an input, what to keep of it, for which score, under which backward rule (None: the model's own).
+
+    `keep` is "logits" (forward only), "score" (forward only, for outputs too large to keep whole), "gradient" (with
+    respect to the input) or "layers" (what the `reductions` of activations and gradients give at every spatial layer).
+    """
+
+    input: Input
+    keep: str = "logits"
+    score: Score | None = None
+    reductions: tuple[str, ...] = ()
+    rule: str | None = None
+
+    @property
+    def samples(self) -> int:
+        """How many pictures go through the model for it."""
+        return 2 if isinstance(self.input, Pair) else 1
+
+    @property
+    def backward(self) -> bool:
+        """Whether a backward pass is part of it."""
+        return self.keep in ("gradient", "layers")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation gave: logits `(K,)` (None where only the score is kept), score, gradient `(C, H, W)`, terms by layer."""
+
+    logits: Tensor | None
+    score: float | None = None
+    gradient: Tensor | None = None
+    layers: dict[str, dict[str, Tensor]] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, for the store's budget."""
+        tensors = [self.logits, self.gradient, *(t for terms in (self.layers or {}).values() for t in terms.values())]
+        return sum(t.numel() * t.element_size() for t in tensors if t is not None)

@@ -1,0 +1,188 @@
+"""Evaluates what is missing: looks probes up, runs the rest in batches, keeps what is worth keeping."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Callable, Iterator, Protocol, Sequence
+
+import torch
+from torch import Tensor
+
+from ..model.layers import Capture
+from .batching import SIZES
+from .inputs import Inputs
+from .probe import Evaluation, Probe
+from .stats import Stats
+from .store import STORE
+from .subject import Subject
+
+LARGE_OUTPUT = 100_000  # outputs of more numbers than this keep their score only
+
+
+class Stopping(Protocol):
+    """Whatever can stop a job between batches by raising from `check`."""
+
+    def check(self) -> None: ...
+
+
+@dataclass
+class Progress:
+    """Evaluations done of those planned, told after each batch."""
+
+    planned: int = 0
+    done: int = 0
+    tell: Callable[[int, int], None] | None = None
+
+    def advance(self, count: int) -> None:
+        """Count evaluations and tell whoever listens."""
+        self.done += count
+        self.planned = max(self.planned, self.done)
+        if self.tell is not None:
+            self.tell(self.done, self.planned)
+
+
+class Runner:
+    """Evaluates probes of one picture on one model.
+
+    `layers` names the layers that "layers" probes read. Results come in the order asked for.
+    """
+
+    def __init__(self, subject: Subject, inputs: Inputs, layers: Sequence[str], stats: Stats):
+        self.subject, self.inputs, self.layers, self.stats = subject, inputs, tuple(layers), stats
+
+    def _key(self, probe: Probe) -> tuple:
+        uid, *rest = self.subject.key
+        return uid, (*rest, self.inputs.picture.content, probe)
+
+    def stored(self, probe: Probe) -> Evaluation | None:
+        """What the store has for a probe."""
+        return STORE.get(self._key(probe))
+
+    def evaluate(self, probes: Sequence[Probe], keep: bool = True, ticket: Stopping | None = None,
+                 progress: Progress | None = None) -> Iterator[tuple[Probe, Evaluation]]:
+        """Yield each probe with its evaluation, running the model in batches as the results are consumed."""
+        ready: dict[Probe, Evaluation] = {}
+        for position, probe in enumerate(probes):
+            if probe not in ready:
+                found = self.stored(probe)
+                if found is not None:
+                    self.stats.store_hits += 1
+                    ready[probe] = found
+                else:
+                    batch = self._next_batch(probes[position:], ready)
+                    if ticket is not None:
+                        ticket.check()
+                    for done, evaluation in zip(batch, self._run(batch)):
+                        ready[done] = evaluation
+                        if keep:
+                            self._keep(done, evaluation)
+                    if progress is not None:
+                        progress.advance(len(batch))
+            yield probe, ready.pop(probe)
+
+    def _keep(self, probe: Probe, evaluation: Evaluation) -> None:
+        STORE.put(self._key(probe), evaluation)
+        if probe.backward and probe.rule is None and evaluation.logits is not None:
+            # The forward pass of a gradient answers whoever asks for the logits of the same input.
+            STORE.put(self._key(Probe(probe.input)), Evaluation(evaluation.logits))
+
+    def _next_batch(self, probes: Sequence[Probe], ready: dict[Probe, Evaluation]) -> list[Probe]:
+        first, size = probes[0], SIZES.size(self._work(probes[0]))
+        batch: dict[Probe, None] = {}
+        for probe in probes:
+            same = (probe.keep, probe.score, probe.reductions, probe.rule) == (first.keep, first.score, first.reductions, first.rule)
+            if len(batch) == size or not same:
+                break
+            if probe not in ready and (probe is first or self.stored(probe) is None):
+                batch[probe] = None
+        return list(batch)
+
+    def _work(self, probe: Probe) -> tuple:
+        shape = tuple(self.inputs.image.shape)
+        return self.subject.uid, shape, str(self.inputs.image.device), probe.keep, probe.rule
+
+    def seconds(self, probe: Probe) -> float | None:
+        """Measured seconds for one evaluation like this one, or None where none was run yet."""
+        return SIZES.seconds(self._work(probe))
+
+    def _run(self, probes: list[Probe]) -> list[Evaluation]:
+        work, size, done = self._work(probes[0]), len(probes), []
+        while len(done) < len(probes):
+            part = probes[len(done):len(done) + size]
+            try:
+                started = time.perf_counter()
+                with self.subject.unchanged():
+                    results = self._batch(part)
+                if self.inputs.image.is_cuda:
+                    torch.cuda.synchronize(self.inputs.image.device)
+            except (RuntimeError, ValueError) as error:
+                if not _out_of_memory(error):
+                    raise
+                size = SIZES.too_large(work, len(part))
+                continue
+            SIZES.measured(work, len(part), time.perf_counter() - started)
+            done += results
+            samples = sum(p.samples for p in part)
+            self.stats.batches += 1
+            self.stats.forward_samples += samples
+            self.stats.backward_samples += samples if part[0].backward else 0
+        return done
+
+    def _batch(self, probes: list[Probe]) -> list[Evaluation]:
+        first = probes[0]
+        with self.subject.running(gradients=first.backward):
+            x = self.inputs.batch([p.input for p in probes])
+            if first.keep == "layers":
+                return self._layers(x, first)
+            if first.keep == "gradient":
+                return self._gradients(x, first)
+            scores = self.subject.scores(x)
+            if first.keep == "score":
+                return [Evaluation(None, float(v)) for v in first.score.of(scores)]
+            return [Evaluation(row) for row in scores.detach().clone()]
+
+    def _forward(self, x: Tensor, probe: Probe) -> tuple[Tensor, Tensor, Tensor]:
+        leaf = x.detach().requires_grad_(True)
+        # A copy goes in: a model that changes its input in place must not meet a leaf.
+        scores = self.subject.scores(leaf.clone())
+        value = probe.score.of(scores)
+        if not value.requires_grad:
+            raise ValueError("the model's output has no gradient with respect to its input (a scripted no-grad model, "
+                             "integer arithmetic, or a detach inside): use a forward-only method such as leave_one_out")
+        return leaf, scores, value
+
+    def _gradients(self, x: Tensor, probe: Probe) -> list[Evaluation]:
+        leaf, scores, value = self._forward(x, probe)
+        gradient, = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
+        gradient = torch.zeros_like(leaf) if gradient is None else gradient
+        return [self._evaluation(s, v, gradient=g.clone()) for s, v, g in zip(scores.detach(), value.tolist(), gradient)]
+
+    def _layers(self, x: Tensor, probe: Probe) -> list[Evaluation]:
+        kept: dict[str, dict[str, Tensor]] = {}
+
+        def reduce(name: str, activation: Tensor, gradient: Tensor) -> None:
+            with torch.no_grad():
+                kept[name] = {r: self._reduce(r, activation, gradient) for r in probe.reductions}
+
+        with Capture(self.subject.clone, self.layers, on_gradient=reduce):
+            leaf, scores, value = self._forward(x, probe)
+            torch.autograd.grad(value.sum(), leaf, allow_unused=True)
+        return [self._evaluation(s, v, layers={n: {r: t[i].clone() for r, t in terms.items()} for n, terms in kept.items()})
+                for i, (s, v) in enumerate(zip(scores.detach(), value.tolist()))]
+
+    def _reduce(self, reduction: str, activation: Tensor, gradient: Tensor) -> Tensor:
+        return self.inputs.kernels.REDUCTIONS[reduction](activation, gradient)
+
+    @staticmethod
+    def _evaluation(scores: Tensor, value: float, **kept) -> Evaluation:
+        return Evaluation(scores.clone() if scores.numel() <= LARGE_OUTPUT else None, value, **kept)
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out here or, since the model's own errors are chained, below."""
+    while error is not None:
+        text = str(error).lower()
+        if isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
+            return True
+        error = error.__cause__
+    return False

@@ -1,0 +1,69 @@
+"""What was evaluated: one store per process, with a byte budget, forgetting the least recently used first."""
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any, Hashable
+
+import torch
+
+
+class Store:
+    """Keep evaluations by name up to `budget` bytes; values are never changed, only forgotten.
+
+    An item larger than the whole budget is not kept. Thread-safe.
+    """
+
+    def __init__(self, budget: int | None = None):
+        self._budget = budget
+        self._items: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+        self.nbytes = 0
+
+    @property
+    def budget(self) -> int:
+        """Bytes it may hold: a quarter of the free device memory, or 1 GiB on a CPU, unless set."""
+        if self._budget is None:
+            self._budget = torch.cuda.mem_get_info()[0] // 4 if torch.cuda.is_available() else 1 << 30
+        return self._budget
+
+    @budget.setter
+    def budget(self, value: int) -> None:
+        with self._lock:
+            self._budget = int(value)
+            self._shrink()
+
+    def get(self, key: Hashable) -> Any | None:
+        """The kept value, or None."""
+        with self._lock:
+            value = self._items.get(key)
+            if value is not None:
+                self._items.move_to_end(key)
+            return value
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Keep `value` (anything with `nbytes`) under `key`."""
+        with self._lock:
+            old = self._items.pop(key, None)
+            self.nbytes -= old.nbytes if old is not None else 0
+            if value.nbytes > self.budget:
+                return
+            self._items[key] = value
+            self.nbytes += value.nbytes
+            self._shrink()
+
+    def forget(self, prefix: Hashable) -> None:
+        """Drop everything whose key starts with `prefix` (a model that is gone)."""
+        with self._lock:
+            for key in [k for k in self._items if k[0] == prefix]:
+                self.nbytes -= self._items.pop(key).nbytes
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _shrink(self) -> None:
+        while self.nbytes > self.budget and self._items:
+            self.nbytes -= self._items.popitem(last=False)[1].nbytes
+
+
+STORE = Store()

@@ -1,0 +1,110 @@
+"""The model under study: its working clone, its version, its lock, and how its output is read."""
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ..model.clone import is_script, working_model
+from ..model.outputs import call_model, read_scores
+from ..model.version import version_of
+from .store import STORE
+
+_uids = itertools.count(1)
+_known: "weakref.WeakKeyDictionary[Any, tuple[int, threading.RLock]]" = weakref.WeakKeyDictionary()
+_known_lock = threading.Lock()
+
+
+def _identity(model: Any) -> tuple[int, threading.RLock]:
+    """One number and one lock for each user's model, shared by all sessions on it; the store forgets it at its end."""
+    with _known_lock:
+        if model not in _known:
+            uid = next(_uids)
+            _known[model] = uid, threading.RLock()
+            weakref.finalize(model, STORE.forget, uid)
+        return _known[model]
+
+
+class ModelChanged(Exception):
+    """The user's model changed while a batch ran: the batch is discarded and the map begun again."""
+
+
+class Subject:
+    """A user's model as the engine sees it: a clone that may be hooked and run, never the user's own objects.
+
+    `select` reads the scores from the output. A ScriptModule or a plain callable has no clone: it is run as it is,
+    forward only for the script, under the lock. TypeError when `model` cannot be called.
+    """
+
+    def __init__(self, model: Any, device: torch.device | str | None = None, select: Callable | None = None):
+        if not callable(model):
+            raise TypeError(f"model must be a torch.nn.Module or a callable, got {type(model).__name__}")
+        self.model, self.select = model, select
+        self.uid, self.lock = _identity(model)
+        tensors = self._tensors()
+        self.device = torch.device(device) if device is not None else tensors[0].device if tensors else torch.device("cpu")
+        floating = [t.dtype for t in tensors if t.is_floating_point()]
+        self.dtype = floating[0] if floating else torch.float32
+        self.script = is_script(model)
+        self.cloned = isinstance(model, nn.Module) and not self.script
+        self.version: Any = None
+        self.clone: Any = model
+        self.refresh()
+
+    def _tensors(self) -> list[Tensor]:
+        if not isinstance(self.model, nn.Module):
+            return []
+        return [*self.model.parameters(), *self.model.buffers()]
+
+    @property
+    def key(self) -> tuple:
+        """What the store knows the model by: its number, version, device, and how its output is read."""
+        return self.uid, self.version, str(self.device), self.select
+
+    def refresh(self, force: bool = False) -> bool:
+        """Look at the model again; rebuild the clone and say True when it changed since the last look."""
+        if not isinstance(self.model, nn.Module):
+            return False
+        version = version_of(self.model)
+        if version == self.version and not force:
+            return False
+        if force:
+            STORE.forget(self.uid)
+        self.version = version
+        if self.cloned:
+            self.clone = working_model(self.model, self.device)
+        self._cheap = version_of(self.model, content=False)
+        return True
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Watch over a batch: ModelChanged when the user's tensors are not the same before and after it."""
+        if not isinstance(self.model, nn.Module):
+            yield
+            return
+        if version_of(self.model, content=False) != self._cheap:
+            raise ModelChanged
+        yield
+        if version_of(self.model, content=False) != self._cheap:
+            raise ModelChanged
+
+    @contextmanager
+    def running(self, gradients: bool) -> Iterator[None]:
+        """Run the model in grad, autocast and RNG state of our own, whatever the caller's is."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.inference_mode(False), torch.set_grad_enabled(gradients), \
+                torch.autocast(self.device.type, enabled=False), torch.random.fork_rng(devices=devices):
+            yield
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Run the clone on `(N, C, H, W)` and read the scores `(N, K)` from its output."""
+        scores = read_scores(call_model(self.clone, x), self.select)
+        if len(scores) != len(x):
+            raise ValueError(f"the model gave {len(scores)} rows for {len(x)} pictures: it must keep the batch apart "
+                             f"(use output= to pick the scores)")
+        return scores

@@ -1,0 +1,50 @@
+"""Runs a method's generator: answers its rounds, passes on its drafts, and foresees what it would cost."""
+from __future__ import annotations
+
+from typing import Callable, Iterator
+
+from ..engine.probe import Evaluation, Probe
+from .protocol import Draft, Reply, Round
+
+
+def drive(generator: Iterator[Round | Draft], evaluate: Callable[[Round], Reply],
+          on_draft: Callable[[Draft], None] = lambda draft: None) -> Draft:
+    """Run a method to its end; every draft goes to `on_draft`, and the last one is returned."""
+    reply, last = None, None
+    try:
+        while True:
+            asked = generator.send(reply)
+            reply = None
+            if isinstance(asked, Round):
+                reply = evaluate(asked)
+            else:
+                last = asked
+                on_draft(asked)
+    except StopIteration:
+        return last
+    finally:
+        generator.close()
+
+
+class _Missing(Exception):
+    pass
+
+
+def missing(generator: Iterator[Round | Draft], planned: int, stored: Callable[[Probe], Evaluation | None]) -> int:
+    """How many of the `planned` evaluations are not stored yet: replays the method on the store until one is missing."""
+    found = 0
+
+    def replay(asked: Round) -> Reply:
+        nonlocal found
+        held = [stored(probe) for probe in asked.probes]
+        found += sum(e is not None for e in held)
+        for probe, evaluation in zip(asked.probes, held):
+            if evaluation is None:
+                raise _Missing
+            yield probe, evaluation
+
+    try:
+        drive(generator, replay)
+    except _Missing:
+        return max(1, planned - found)
+    return 0

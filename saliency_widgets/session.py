@@ -1,0 +1,380 @@
+"""A model, a picture and everything computed about them: the headless face of the engine and the methods."""
+from __future__ import annotations
+
+import difflib
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import kernels
+from .engine.inputs import Inputs
+from .engine.probe import OnPath, Score, log_probabilities
+from .engine.runner import LARGE_OUTPUT, Progress, Runner, Stopping
+from .engine.stats import Stats
+from .engine.subject import ModelChanged, Subject
+from .methods import Method, find
+from .methods.driving import drive, missing
+from .methods.protocol import Context, Draft, Round
+from .model.layers import Layer, default_cam_layer, trace_layers
+from .model.outputs import ends_in_softmax, read_scores
+from .model.preprocessing import Picture, load_picture
+from .saliency_map import SaliencyMap
+
+SCORES = ("logit", "probability", "log_probability", "margin")
+SPACES = ("input", "pixel")
+PATIENCE = 3  # how often a map is begun again because the model changed while it was computed
+
+
+@dataclass(frozen=True)
+class ScoreFunction:
+    """A user's score `output -> (N,)` read as the one output of the model."""
+
+    function: Callable[[Any], torch.Tensor]
+
+    def __call__(self, output: Any) -> torch.Tensor:
+        value = self.function(output)
+        if not isinstance(value, torch.Tensor) or value.ndim != 1:
+            got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+            raise ValueError(f"the score function must give one number a picture, a tensor of shape (N,), got {got}")
+        return value[:, None]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture with what its set-up found: layers in execution order, scores `(K,)`, and the runner on it."""
+
+    picture: Picture
+    inputs: Inputs
+    layers: tuple[Layer, ...]
+    default_layer: str | None
+    scores: torch.Tensor
+    softmaxed: bool
+    runner: Runner
+
+
+class Session:
+    """Explain `model` on `img` without a face; runs on the caller's thread under the model's lock.
+
+    `img` is a PIL image, a path, a uint8 array `(H, W, 3)` or the model's input tensor. The keywords are those of
+    `Explorer`. Raises ValueError, TypeError, LookupError or FileNotFoundError that name what was wrong and what to do.
+    """
+
+    def __init__(self, model: Any, img: Any, labels: Sequence[str] | Mapping[int, str] | None = None, *,
+                 preprocess: Any = "auto", target: int | str | None = None, device: Any = None,
+                 score: str | Callable = "logit", output: Callable | None = None, contrast: int | str | None = None,
+                 backgrounds: Any = None, truth: int | str | None = None, background: str = "white",
+                 mean: Sequence[float] | None = None, std: Sequence[float] | None = None, space: str = "input",
+                 backend: str = "auto"):
+        if not callable(score) and score not in SCORES:
+            raise ValueError(f"unknown score {score!r}: choose one of {', '.join(SCORES)}, or a function output -> (N,)")
+        if space not in SPACES:
+            raise ValueError(f"unknown space {space!r}: choose one of {', '.join(SPACES)}")
+        if score == "margin" and contrast is None:
+            raise ValueError('score="margin" compares two classes: name the other one with contrast=')
+        select = ScoreFunction(score) if callable(score) else output
+        self.score = "function" if callable(score) else score
+        self.subject = Subject(model, device, select)
+        self.backend_name, self._kernels = kernels.choose(backend, self.subject.device)
+        self.stats, self.space, self.backgrounds = Stats(), space, backgrounds
+        self._loading = dict(model=self.subject.model, preprocess=preprocess, mean=mean, std=std,
+                             background=background, dtype=self.subject.dtype)
+        self.labels = None
+        with self.subject.lock:
+            self._opened = self._open(load_picture(img, **self._loading))
+        self.labels = self._check_labels(labels)
+        self._target = self.resolve_target(target)
+        self._fixed_target = target is not None
+        self.contrast = None if contrast is None else self.resolve_target(contrast)
+        self.truth = None if truth is None else self.resolve_target(truth)
+
+    # ---- the picture and what the model says of it
+
+    def _open(self, picture: Picture) -> Opened:
+        subject = self.subject
+        inputs = Inputs(picture, subject.device, subject.dtype, self._kernels)
+        x = inputs.image[None].clone()
+        with subject.running(gradients=False):
+            if subject.cloned:
+                layers, output = trace_layers(subject.clone, x)
+                scores = read_scores(output, subject.select)
+            else:
+                layers, scores = (), subject.scores(x)
+        self.stats.setup_samples += 1
+        scores = scores[0].detach().clone()
+        if not bool(torch.isfinite(scores).all()):
+            raise ValueError("the model's output for this picture holds NaN or infinity: check its weights and preprocess=")
+        named = [layer.name for layer in layers if layer.spatial]
+        return Opened(picture, inputs, tuple(layers), default_cam_layer(layers, scores.numel()), scores,
+                      ends_in_softmax(scores[None]), Runner(subject, inputs, named, self.stats))
+
+    @property
+    def image(self) -> Any:
+        """The picture as the model saw it, a PIL image; assign anything `Session` takes to explain another one."""
+        from PIL import Image
+
+        return Image.fromarray(self._opened.picture.shown)
+
+    @image.setter
+    def image(self, img: Any) -> None:
+        picture = load_picture(img, **self._loading)
+        with self.subject.lock:
+            self.subject.refresh()
+            self._opened = self._open(picture)
+        if not self._fixed_target:
+            self._target = self.resolve_target(None)
+
+    @property
+    def picture(self) -> Picture:
+        """The picture with its preprocessing."""
+        return self._opened.picture
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The model's layers in execution order, each once, with aliases, kind and output shape."""
+        return self._opened.layers
+
+    @property
+    def cam_layers(self) -> tuple[Layer, ...]:
+        """The layers with positions, for which a CAM exists."""
+        return tuple(layer for layer in self.layers if layer.spatial)
+
+    @property
+    def default_layer(self) -> str | None:
+        """The layer that CAM methods take by default, or None for a model without positions."""
+        return self._opened.default_layer
+
+    @property
+    def logits(self) -> np.ndarray:
+        """The model's scores of the picture, `(K,)`."""
+        return self._opened.scores.cpu().numpy()
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the scores, `(K,)` (the scores themselves where the network ends in softmax)."""
+        scores = self._opened.scores
+        return (scores if self._opened.softmaxed else log_probabilities(scores[None])[0].exp()).cpu().numpy()
+
+    def top(self, count: int = 5) -> list[tuple[int, str, float]]:
+        """The most probable classes as (index, label, probability)."""
+        chances = self.probabilities
+        order = np.argsort(-chances, kind="stable")[:count]
+        return [(int(i), self.label(int(i)), float(chances[i])) for i in order]
+
+    @property
+    def name(self) -> str:
+        """The model's name: its `name` attribute where that is a string, else its class."""
+        own = getattr(self.subject.model, "name", None)
+        return own if isinstance(own, str) and own else type(self.subject.model).__name__
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return self.subject.device
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed or noticed about model and picture, in words for the status line."""
+        notes = list(self.picture.notes)
+        if self._opened.softmaxed:
+            notes.append("the network ends in softmax: its outputs are explained as probabilities")
+        model = self.subject.model
+        if isinstance(model, nn.Module) and any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
+            notes.append("the model's own hooks run on the working copy")
+        if self.subject.script:
+            notes.append("a scripted model runs as it is: forward-only methods")
+        return tuple(notes)
+
+    # ---- classes
+
+    def _check_labels(self, labels: Any) -> Sequence[str] | Mapping[int, str] | None:
+        if labels is None or isinstance(labels, Mapping):
+            return labels
+        if isinstance(labels, str) or not hasattr(labels, "__len__"):
+            raise TypeError(f"labels must be a list of names or a dict from index to name, got {type(labels).__name__}")
+        outputs = self._opened.scores.numel()
+        if len(labels) != outputs:
+            raise ValueError(f"labels holds {len(labels)} names but the model has {outputs} outputs: give one for each")
+        return list(labels)
+
+    def label(self, index: int) -> str:
+        """The name of an output, or "class 7" where there is none."""
+        if isinstance(self.labels, Mapping):
+            return str(self.labels.get(index, f"class {index}"))
+        return f"class {index}" if self.labels is None else str(self.labels[index])
+
+    @property
+    def target(self) -> int:
+        """The explained output; assign an index or a label. Without one given it is the most probable."""
+        return self._target
+
+    @target.setter
+    def target(self, value: int | str | None) -> None:
+        self._target, self._fixed_target = self.resolve_target(value), value is not None
+
+    def resolve_target(self, value: int | str | None) -> int:
+        """The index of a class given by index or label; None is the most probable one.
+
+        LookupError for an index out of range or an unknown label, with the nearest names.
+        """
+        outputs = self._opened.scores.numel()
+        if value is None:
+            return int(self._opened.scores.argmax())
+        if isinstance(value, str):
+            names = {self.label(i).lower(): i for i in reversed(range(outputs))}
+            if value.lower() in names:
+                return names[value.lower()]
+            near = difflib.get_close_matches(value.lower(), names, 3)
+            hint = f": did you mean {', '.join(repr(self.label(names[n])) for n in near)}?" if near else ""
+            raise LookupError(f"no class is called {value!r}{hint}" if self.labels is not None else
+                              f"no class is called {value!r}: give labels= or an index from 0 to {outputs - 1}")
+        if isinstance(value, (bool, float)) or not hasattr(value, "__index__"):
+            raise TypeError(f"a target is a class index or a label, got {value!r}")
+        index = value.__index__()
+        if not -outputs <= index < outputs:
+            raise LookupError(f"target {index} is out of range: the model has {outputs} outputs, 0 to {outputs - 1}")
+        return index % outputs
+
+    def _score(self, target: int | str | None) -> Score:
+        index = self._target if target is None else self.resolve_target(target)
+        if self.score == "function":
+            return Score("logit", 0, name="score")
+        kind = "margin" if self.contrast is not None and self.score == "logit" else self.score
+        if kind == "margin" and self.contrast is None:
+            raise ValueError("a margin compares two classes: name the other one with contrast=")
+        return Score(kind, index, self.contrast if kind == "margin" else None, self._opened.softmaxed)
+
+    # ---- maps
+
+    def _context(self, target: int | str | None, watched: bool) -> Context:
+        o = self._opened
+        return Context(o.inputs, self._score(target), o.layers, o.default_layer, o.scores.numel(), self.space, watched,
+                       o.scores.numel() > LARGE_OUTPUT)
+
+    def _check_possible(self, method: Method) -> None:
+        if method.gradients and self.subject.script:
+            raise ValueError(f"{method.name} needs the model's modules and gradients, which a scripted model hides: "
+                             f"use leave_one_out, or give the original model")
+        if method.positions and self.default_layer is None:
+            raise ValueError(f"this model has no layer with positions (channels × height × width) for {method.name}: "
+                             f"use gradient, integrated_gradients or leave_one_out")
+
+    def map(self, name: str, *, target: int | str | None = None, **params: Any) -> SaliencyMap:
+        """The map of method `name` for `target` (default: the session's), with the method's parameters.
+
+        LookupError for an unknown method or class, TypeError for an unknown parameter, ValueError for a wrong value.
+        """
+        return self.run(name, params, target=target)
+
+    def run(self, name: str, params: Mapping[str, Any], *, target: int | str | None = None,
+            ticket: Stopping | None = None, on_map: Callable[[SaliencyMap], None] | None = None,
+            on_progress: Callable[[int, int], None] | None = None) -> SaliencyMap:
+        """Like `map`, telling each refinement to `on_map` and (done, planned) evaluations to `on_progress`.
+
+        `ticket.check()` may stop it between batches. A model that changes meanwhile makes the map begin again.
+        """
+        method = find(name)
+        values = method.validate(params)
+        with self.subject.lock:
+            for _ in range(PATIENCE):
+                if self.subject.refresh():
+                    self._opened = self._open(self.picture)
+                try:
+                    return self._run(method, values, target, ticket, on_map, on_progress)
+                except ModelChanged:
+                    continue
+        raise ValueError("the model kept changing while its map was computed: stop training it first, then ask again")
+
+    def _run(self, method: Method, params: dict[str, Any], target: int | str | None, ticket: Stopping | None,
+             on_map: Callable | None, on_progress: Callable | None) -> SaliencyMap:
+        self._check_possible(method)
+        context, runner, started = self._context(target, on_map is not None), self._opened.runner, time.perf_counter()
+        self.stats.plan = method.evaluations(context, params)
+        progress = Progress(missing(method.run(context, **params), self.stats.plan, runner.stored), tell=on_progress)
+        told = 0
+
+        def evaluate(asked: Round):
+            return runner.evaluate(asked.probes, asked.keep, ticket, progress)
+
+        def show(draft: Draft) -> None:
+            # A refinement is worth showing only when evaluations went into it: kept stages pass silently.
+            nonlocal told
+            if on_map is not None and progress.done > told and progress.done < progress.planned:
+                told = progress.done
+                on_map(self._finish(method, params, context, draft, progress, started, final=False))
+
+        with self.subject.running(gradients=False):
+            last = drive(method.run(context, **params), evaluate, show)
+            result = self._finish(method, params, context, last, progress, started, final=True)
+        if on_map is not None:
+            on_map(result)
+        return result
+
+    def _finish(self, method: Method, params: dict[str, Any], context: Context, draft: Draft, progress: Progress,
+                started: float, final: bool) -> SaliencyMap:
+        wide = np.float64 if self.subject.dtype == torch.float64 else np.float32
+        values = torch.as_tensor(draft.values).detach().cpu().numpy().astype(wide)
+        index = None if context.score.name else context.score.target
+        return SaliencyMap(
+            values=values, method=method.name, title=method.title, params=params, target=index,
+            label=context.score.name or self.label(index), score=self.score, unit=draft.unit or context.score.unit,
+            signed=method.signed, input_size=context.shape[1:], default_sign=method.default_sign,
+            residual=draft.residual, last_change=draft.last_change, standard_error=draft.standard_error,
+            coverage=draft.coverage, warnings=draft.warnings, evaluations=progress.done,
+            seconds=time.perf_counter() - started, final=final, regions=draft.regions,
+            region_scores=draft.region_scores, details=draft.details)
+
+    def refine(self, name: str, *, tolerance: float = 0.02, limit: int = 1024, **params: Any) -> SaliencyMap:
+        """Double `steps` until the residual is below `tolerance`, up to `limit` steps; returns the last map."""
+        steps = {p.name: p.default for p in find(name).parameters}.get("steps")
+        if steps is None:
+            raise ValueError(f"{name} has no steps to double")
+        steps = params.pop("steps", steps)
+        while True:
+            result = self.map(name, steps=steps, **params)
+            if result.residual is None or abs(result.residual) < tolerance or steps * 2 > limit:
+                return result
+            steps *= 2
+
+    def estimate(self, name: str, params: Mapping[str, Any], target: int | str | None = None) -> tuple[int, float | None]:
+        """Evaluations that a map still needs, and their seconds at the measured speed (None before the first)."""
+        method = find(name)
+        values = method.validate(params)
+        self._check_possible(method)
+        context, runner = self._context(target, watched=False), self._opened.runner
+        with self.subject.running(gradients=False):
+            count = missing(method.run(context, **values), method.evaluations(context, values), runner.stored)
+        each = runner.seconds(context.gradient(None) if method.gradients else context.forward(None))
+        return count, None if each is None else count * each
+
+    def gradient_on_path(self, baseline: Any, alpha: float, target: int | str | None = None) -> np.ndarray | None:
+        """The kept gradient `(C, H, W)` at a grid point α of the path from `baseline`, or None where none is kept."""
+        context = self._context(target, watched=False)
+        found = self._opened.runner.stored(context.gradient(OnPath(context.fill(baseline), alpha)))
+        return None if found is None else found.gradient.cpu().numpy()
+
+    def refresh(self) -> None:
+        """Look at the model anew and forget what was computed for it."""
+        with self.subject.lock:
+            self.subject.refresh(force=True)
+            self._opened = self._open(self.picture)
+
+    def close(self) -> None:
+        """Let go of the working copy and the picture's tensors; kept evaluations stay within the store's budget."""
+        self.subject.clone = None
+
+
+def explain(model: Any, img: Any, method: str, *, target: int | str | None = None, labels: Any = None,
+            **keywords: Any) -> SaliencyMap:
+    """One map in one call: `keywords` may be the session's (`preprocess=` …) and the method's (`steps=` …) together."""
+    known = {p.name for p in find(method).parameters}
+    params = {k: v for k, v in keywords.items() if k in known}
+    session_keywords = {k: v for k, v in keywords.items() if k not in known}
+    unknown = [k for k in session_keywords if k not in Session.__init__.__kwdefaults__]
+    if unknown:
+        raise TypeError(f"neither {method} nor Session takes {', '.join(map(repr, unknown))}: {method} takes "
+                        f"{', '.join(sorted(known)) or 'no parameters'}")
+    return Session(model, img, labels, target=target, **session_keywords).map(method, **params)
