@@ -103,7 +103,7 @@ class SaliencyMap:
         signed = bool((heat < 0).any()) or (self.signed and view["sign"] == "both")
         limit = float(np.abs(heat).max()) or 1.0
         share = (heat / limit + 1) / 2 if signed else heat / limit
-        table = lut(cmap or ("signed" if signed else "magma"))
+        table = np.frombuffer(lut(cmap or ("signed" if signed else "magma")), np.uint8).reshape(256, 3)
         return Image.fromarray(table[np.clip(np.rint(share * 255), 0, 255).astype(np.uint8)])
 
     def save(self, path: str | Path, **view: Any) -> Path:
