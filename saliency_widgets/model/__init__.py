@@ -1,0 +1,1 @@
+"""The user's model: structural clone, version, preprocessing, layers and outputs."""

@@ -1,0 +1,148 @@
+"""From whatever a model returns to scores `(N, K)`, and the model's own errors in words."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable
+
+import torch
+from torch import Tensor, nn
+
+from .clone import unwrap
+
+NAMES = ("logits", "out", "scores", "output", "predictions")  # where scores are looked for in a dict or an object
+_HINT = "say where the scores are with output=, for example output=lambda out: out[0]"
+
+
+def read_scores(output: Any, select: Callable[[Any], Any] | str | int | None = None) -> Tensor:
+    """Scores `(N, K)` from a model's output: a tensor, or a tuple, list, dict or object that holds one.
+
+    `select` picks them: a callable, a key or an attribute, or an index. `(N,)` counts as one score a picture, and
+    `(N, K, 1, 1)` is flattened. ValueError where there are none to be found, with what came.
+    """
+    if select is not None:
+        return _rows(_selected(output, select), "output= picked")
+    if isinstance(output, Tensor):
+        return _rows(output, "the model returned")
+    for candidate in _candidates(output):
+        if isinstance(candidate, Tensor) and _flat(candidate) and candidate.is_floating_point():
+            return _rows(candidate, "the model returned")
+    raise ValueError(f"no scores (N, classes) found in the model's output: it is {describe(output)}; {_HINT}")
+
+
+def _selected(output: Any, select: Callable[[Any], Any] | str | int) -> Tensor:
+    try:
+        if callable(select):
+            picked = select(output)
+        elif isinstance(select, str) and not isinstance(output, Mapping):
+            picked = getattr(output, select)
+        else:
+            picked = output[select]
+    except Exception as error:
+        raise ValueError(f"output={select!r} failed on the model's output, which is {describe(output)}: {error}") from error
+    if not isinstance(picked, Tensor):
+        raise ValueError(f"output= must pick a tensor of scores (N, classes) or (N,), it picked {describe(picked)}")
+    return picked
+
+
+def _candidates(output: Any) -> list[Any]:
+    if isinstance(output, Mapping):
+        named = [output[name] for name in NAMES if name in output]
+        return named or (list(output.values()) if len(output) == 1 else [])
+    if isinstance(output, (tuple, list)):
+        return list(output)
+    return [value for name in NAMES if (value := getattr(output, name, None)) is not None]
+
+
+def _flat(tensor: Tensor) -> bool:
+    return tensor.dim() >= 1 and sum(size != 1 for size in tensor.shape[1:]) <= 1
+
+
+def _rows(tensor: Tensor, said: str) -> Tensor:
+    if not tensor.is_floating_point():
+        raise ValueError(f"{said} a {_short(tensor)}, not scores: floating-point scores (N, classes) are wanted, "
+                         f"taken before any argmax; {_HINT}")
+    if not _flat(tensor) or tensor.numel() == 0:
+        positions = " (a score for every position: average them, output=lambda out: out.mean((2, 3)))" if tensor.dim() == 4 else ""
+        raise ValueError(f"{said} a {_short(tensor)}, scores (N, classes) are wanted{positions or '; ' + _HINT}")
+    return tensor if tensor.dim() == 2 else tensor.reshape(len(tensor), -1)
+
+
+def describe(value: Any) -> str:
+    """What came, in words: types, shapes and keys, without the numbers."""
+    match value:
+        case Tensor():
+            return f"a {_short(value)}"
+        case Mapping():
+            return "a dict with " + (", ".join(f"{k!r}: {describe(v)}" for k, v in list(value.items())[:8]) or "nothing")
+        case tuple() | list():
+            inside = ", ".join(describe(v) for v in value[:8])
+            return f"a {type(value).__name__} of {len(value)}" + (f" ({inside})" if inside else "")
+        case None:
+            return "None"
+    return f"a {type(value).__name__}"
+
+
+def _short(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} tensor {tuple(tensor.shape)}"
+
+
+def call_model(model: Callable[[Tensor], Any], x: Tensor) -> Any:
+    """Run the model on `x` `(N, C, H, W)`.
+
+    ValueError, with the model's own error chained, when it fails; running out of memory passes through as it is.
+    """
+    try:
+        return model(x)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(_complaint(model, x, error)) from error
+
+
+def _complaint(model: Any, x: Tensor, error: Exception) -> str:
+    wants, has = input_channels(model), x.shape[1] if x.dim() > 1 else None
+    if wants is not None and has is not None and wants != has:
+        return f"the model's first convolution wants {_channels(wants)}, the picture has {has}: its input is {tuple(x.shape)}"
+    first = next(iter(str(error).splitlines()), "")
+    tensor = next((p for p in _parameters(model) if p.is_floating_point()), None)
+    if tensor is not None and (tensor.dtype != x.dtype or tensor.device != x.device):
+        return (f"the model's weights are {_placed(tensor)}, its input {tuple(x.shape)} is {_placed(x)}, and it failed: "
+                f"{type(error).__name__}: {first}")
+    return (f"the model failed on an input of shape {tuple(x.shape)}: {type(error).__name__}: {first}. "
+            f"Check the picture's size with preprocess=")
+
+
+def _channels(count: int) -> str:
+    return f"{count} channel" + ("s" if count != 1 else "")
+
+
+def _placed(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
+
+
+def _parameters(model: Any) -> list[Tensor]:
+    return list(model.parameters()) if isinstance(model, nn.Module) else []
+
+
+def input_channels(model: Any) -> int | None:
+    """How many channels the first convolution takes, or None for a model without one."""
+    model = unwrap(model)
+    if not isinstance(model, nn.Module):
+        return None
+    for module in model.modules():
+        if isinstance(module, nn.LazyConv2d):
+            return None
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels
+        if isinstance(module, nn.Linear):  # pictures flattened first: a later convolution says nothing of the input
+            return None
+    return None
+
+
+def ends_in_softmax(scores: Tensor) -> bool:
+    """Whether scores `(N, K)` are already probabilities: no row has a negative number and each sums to one."""
+    if scores.dim() != 2 or scores.shape[1] < 2:
+        return False
+    values = scores.detach().double()
+    tolerance = 1e-2 if scores.dtype in (torch.float16, torch.bfloat16) else 1e-4
+    return bool((values >= 0).all() and ((values.sum(1) - 1).abs() < tolerance).all())

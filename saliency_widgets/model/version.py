@@ -1,0 +1,115 @@
+"""The version of a model: a value that differs when the model may compute something else than before."""
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from .clone import unwrap
+
+_SAMPLES = 64  # numbers looked at per tensor; small tensors are looked at whole
+_PLAIN = (bool, int, float, str, type(None))
+
+
+class Version:
+    """What was seen of a model at one time; hashable, and equal to another where nothing changed in between."""
+
+    __slots__ = ("_hash", "_state")
+
+    def __init__(self, state: tuple):
+        self._state = state
+        self._hash = hash(state)  # kept: a version is part of every store key
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Version) and self._hash == other._hash and self._state == other._state
+
+    def __repr__(self) -> str:
+        return f"Version({self._hash & 0xffffffff:08x})"
+
+
+def version_of(model: Any, content: bool = True) -> Version:
+    """The version of the user's model now.
+
+    For each parameter and buffer: identity, address, `_version`, dtype, device and layout. With `content`, too, a
+    checksum over a strided sample of about 64 numbers per tensor (`_version` alone misses training through `.data` or
+    with `fused=True`), the modules, their hooks and their plain attributes (a changed `temperature` counts).
+    """
+    model = unwrap(model)
+    if not isinstance(model, nn.Module):
+        return Version((id(model),))
+    modules = list(model.modules())
+    tensors = list(_tensors(modules))
+    state = tuple(_identity(*entry) for entry in tensors)
+    if not content:
+        return Version(state)
+    return Version((state, _structure(modules), _checksum([tensor for _, _, tensor in tensors])))
+
+
+def _tensors(modules: list[nn.Module]) -> Iterator[tuple[str, int, Tensor]]:
+    for module in modules:
+        # parameters() and buffers() would do, at a price: this runs before and after every batch.
+        if isinstance(module, torch.jit.ScriptModule):
+            # It hands out new Python objects for the same tensors: there the address stands for identity.
+            for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+                yield name, 0, tensor
+            continue
+        for group in (module._parameters, module._buffers):
+            for name, tensor in group.items():
+                if tensor is not None:
+                    yield name, id(tensor), tensor
+
+
+def _identity(name: str, identity: int, tensor: Tensor) -> tuple:
+    strided = tensor.layout is torch.strided
+    count = None if tensor.is_inference() else tensor._version
+    return (name, identity, tensor.data_ptr() if strided else 0, count, tensor.dtype, tensor.device,
+            tensor.shape, tensor.stride() if strided else None)
+
+
+def _structure(modules: list[nn.Module]) -> tuple:
+    return tuple(_module_state(module) for module in modules)
+
+
+def _module_state(module: nn.Module) -> tuple:
+    if isinstance(module, torch.jit.ScriptModule):
+        return (id(module),)
+    attributes = module.__dict__
+    hooks = tuple((key, id(hook)) for name in ("_forward_pre_hooks", "_forward_hooks") for key, hook in attributes[name].items())
+    plain = tuple((k, v if v == v else "nan") for k, v in attributes.items() if type(v) in _PLAIN and k != "training")
+    return id(module), type(module), hooks, plain, id(attributes.get("forward"))
+
+
+def _checksum(tensors: list[Tensor]) -> bytes:
+    groups: dict[tuple, list[Tensor]] = {}
+    with torch.inference_mode(False), torch.no_grad():
+        for tensor in tensors:
+            sample = _sample(tensor)
+            if sample is not None:
+                groups.setdefault((tensor.device, tensor.dtype), []).append(sample)
+        total = hashlib.blake2b(digest_size=16)
+        for samples in groups.values():
+            # One concatenation and one transfer per device and dtype: on CUDA each transfer waits for the device.
+            total.update(torch.cat(samples).view(torch.uint8).cpu().numpy().tobytes())
+    return total.digest()
+
+
+def _sample(tensor: Tensor) -> Tensor | None:
+    """A strided sample over the memory of a tensor, in whatever order its dimensions lie; None where it has none."""
+    if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized or tensor.numel() == 0:
+        return None
+    extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride()))
+    step = max(1, extent // _SAMPLES)
+    while math.gcd(step, extent) != 1:  # else one position of each filter, or one channel, would be all that is seen
+        step -= 1
+    try:
+        return tensor.detach().as_strided((1 + (extent - 1) // step,), (step,))
+    except (RuntimeError, NotImplementedError):  # tensor subclasses without strides: identity must do
+        return None
