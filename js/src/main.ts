@@ -1,5 +1,204 @@
+// The one bundle of all our widgets: the trait `role` says what to draw.
+import { hear, tell } from "./bus";
+import { lutAt } from "./colormap";
+import { decodeRegions, typed } from "./decode";
+import { mountFilm } from "./film";
+import { mountLegend } from "./legend";
+import { mountLine } from "./line";
+import type { Model } from "./models";
+import { LayerSet, pictureFrom } from "./models";
+import { mountStage } from "./stage";
+import { mountTools } from "./tools";
+import type { StageState } from "./types";
+
+interface Context {
+  model: Model;
+  el: HTMLElement;
+  signal: AbortSignal;
+}
+
+const LARGEST_DROP = 128 * 2 ** 20;
+
+/** Calls `changed` for each of these traits until the view ends. */
+function follow(model: Model, names: string[], changed: () => void, signal: AbortSignal): void {
+  for (const name of names) model.on(`change:${name}`, changed);
+  signal.addEventListener("abort", () => names.forEach((name) => model.off(`change:${name}`, changed)));
+}
+
+function renderStage({ model, el, signal }: Context): void {
+  const looks = (): Partial<StageState> => ({
+    regionHover: model.get("region_hover"),
+    photoOpacity: model.get("photo_opacity"),
+    photoSaturation: model.get("photo_saturation"),
+    photoVisible: model.get("photo_visible"),
+    label: model.get("label"),
+    help: model.get("help"),
+  });
+  const set = new LayerSet(model, () => stage.update({ layers: set.states }), signal);
+  const stage = mountStage(
+    el,
+    {
+      ...(looks() as StageState),
+      size: model.get("size"),
+      picture: null,
+      layers: [],
+      regions: decodeRegions(model.get("regions")),
+    },
+    {
+      probe: (probe) => tell(el, "sw-probe", probe),
+      view: (info) => tell(el, "sw-view", info),
+      painted: (acks) => model.send?.({ kind: "ack", acks }),
+      key: (key) => model.send?.({ kind: "key", key }),
+      region: (region) => model.send?.({ kind: "region", op: "toggle", tool: "click", region }),
+      help: (open) => {
+        model.set("help", open);
+        model.save_changes();
+      },
+      toggle: (layer) => {
+        const owner = set.modelOf(layer);
+        owner?.set("visible", !layer.visible);
+        owner?.save_changes();
+      },
+      drop: (file) => void send(file),
+    },
+    signal,
+  );
+  const send = async (file: File) => {
+    if (file.size > LARGEST_DROP) return;
+    const bytes = await file.arrayBuffer();
+    if (!signal.aborted) model.send?.({ kind: "drop", name: file.name }, undefined, [bytes]);
+  };
+  let generation = 0;
+  const picture = async () => {
+    const mine = ++generation;
+    const size = model.get("size") as [number, number];
+    const shown = await pictureFrom(model.get("picture")).catch(() => null);
+    if (mine === generation && !signal.aborted) stage.update({ picture: shown, size });
+  };
+  follow(model, ["picture"], () => void picture(), signal);
+  follow(model, ["region_hover", "photo_opacity", "photo_saturation", "photo_visible", "label", "help"], () => stage.update(looks()), signal);
+  follow(model, ["regions"], () => stage.update({ regions: decodeRegions(model.get("regions")) }), signal);
+  hear(
+    el,
+    "sw-do",
+    (wish) => {
+      if (wish.action === "tool") stage.setTool(wish.tool);
+      else if (wish.action === "zoom") stage.zoom(wish.factor);
+      else if (wish.action === "grid") stage.setGrid(wish.on);
+      else if (wish.action === "bare") stage.setBare(wish.on);
+      else stage.announce();
+    },
+    signal,
+  );
+  stackUnder(el, stage.onTransform, signal);
+  void picture();
+  void set.load();
+}
+
+/** The canvas above (ipycanvas) takes no events and moves with the picture. It may be rendered after us. */
+function stackUnder(el: HTMLElement, onTransform: (f: (transform: string) => void) => void, signal: AbortSignal): void {
+  let transform = "";
+  const adopt = () => {
+    const box = el.closest(".sw-stage");
+    for (const other of box?.children ?? []) {
+      if (other === el || !(other instanceof HTMLElement)) continue;
+      other.inert = true;
+      other.style.pointerEvents = "none";
+      other.style.transformOrigin = "0 0";
+      other.style.transform = transform;
+    }
+    return box;
+  };
+  onTransform((next) => {
+    transform = next;
+    adopt();
+  });
+  const seen = new MutationObserver(adopt);
+  // Views are built detached: the box around us is known once we have a size.
+  const attached = new ResizeObserver(() => {
+    const box = adopt();
+    if (!box) return;
+    attached.disconnect();
+    seen.observe(box, { childList: true });
+  });
+  attached.observe(el);
+  signal.addEventListener("abort", () => {
+    attached.disconnect();
+    seen.disconnect();
+  });
+}
+
+function renderLegend({ model, el, signal }: Context): void {
+  const legend = mountLegend(el, signal);
+  const set = new LayerSet(model, () => legend.update(set.states), signal);
+  hear(el, "sw-probe", (probe) => legend.setProbe(probe), signal);
+  void set.load();
+}
+
+function renderReadout({ model, el, signal }: Context): void {
+  const line = mountLine(el);
+  const update = () => line.update(set.states, model.get("hint"));
+  const set = new LayerSet(model, update, signal);
+  hear(el, "sw-probe", (probe) => line.setProbe(probe), signal);
+  follow(model, ["hint"], update, signal);
+  update();
+  void set.load();
+}
+
+function renderTools({ el, signal }: Context): void {
+  const tools = mountTools(el, (wish) => tell(el, "sw-do", wish));
+  hear(el, "sw-view", (info) => tools.show(info), signal);
+  tools.show({ tool: "probe", grid: false, bare: false, scale: 1 });
+}
+
+function renderFilm({ model, el, signal }: Context): void {
+  let generation = 0;
+  let picture: CanvasImageSource | null = null;
+  const film = mountFilm(
+    el,
+    (index) => {
+      model.set("selected", index);
+      model.save_changes();
+    },
+    signal,
+  );
+  const update = () =>
+    film.update({
+      thumbs: model.get("thumbs"),
+      data: typed(model.get("data"), "u1") as Uint8Array,
+      picture,
+      pictureSize: [168, 168],
+      lut: lutAt(model.get("luts"), model.get("cmap_index")),
+      selected: model.get("selected"),
+      label: model.get("label"),
+    });
+  const load = async () => {
+    const mine = ++generation;
+    const next = await pictureFrom(model.get("picture")).catch(() => null);
+    if (mine !== generation || signal.aborted) return;
+    picture = next;
+    update();
+  };
+  follow(model, ["thumbs", "data", "selected", "label", "cmap_index"], update, signal);
+  follow(model, ["picture"], () => void load(), signal);
+  update();
+  void load();
+}
+
+const RENDER: Record<string, (context: Context) => void> = {
+  stage: renderStage,
+  legend: renderLegend,
+  readout: renderReadout,
+  tools: renderTools,
+  film: renderFilm,
+};
+
 export default {
-  render({ model, el }: { model: { get(name: string): any }; el: HTMLElement }) {
-    el.dataset.role = model.get("role");
+  render({ model, el, signal: given }: { model: Model; el: HTMLElement; signal?: AbortSignal }) {
+    const end = new AbortController();
+    given?.addEventListener("abort", () => end.abort());
+    RENDER[model.get("role")]?.({ model, el, signal: end.signal });
+    return () => end.abort();
   },
 };
+

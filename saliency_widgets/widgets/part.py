@@ -36,4 +36,5 @@ class Part(anywidget.AnyWidget):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_class("sw-part")
-        self.add_class(f"sw-{self.role}")
+        # The stage is the box around picture and overlay.
+        self.add_class("sw-picture" if self.role == "stage" else f"sw-{self.role}")

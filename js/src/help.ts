@@ -1,0 +1,25 @@
+// The keys of the stage, on request.
+import { element } from "./dom";
+
+const KEYS: [string, string][] = [
+  ["← ↑ → ↓", "move the probe; Shift: ten pixels"],
+  ["wheel, + −", "zoom; double-click or 0: fit"],
+  ["Space, drag", "pan"],
+  ["B", "bare picture, while held"],
+  ["V", "show or hide the uppermost layer"],
+  ["G", "the model’s own pixels"],
+  ["Enter", "act on the region under the probe"],
+  ["Esc", "stop the running evaluation, or leave"],
+  ["drop a file", "explain another picture"],
+];
+
+export function helpPanel(close: () => void): HTMLElement {
+  const list = element("dl");
+  for (const [key, words] of KEYS) list.append(element("dt", "", {}, key), element("dd", "", {}, words));
+  const panel = element("div", "sw-help", { role: "dialog", "aria-label": "keys of the stage" }, list);
+  const button = element("button", "sw-link", { type: "button" }, "close");
+  button.addEventListener("click", close);
+  panel.append(button);
+  panel.hidden = true;
+  return panel;
+}

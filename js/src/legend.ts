@@ -1,0 +1,120 @@
+// The legend: log histogram, ramp, limits and words of the uppermost visible layer, with a tick at the probe.
+import { histogram, position, rampAt } from "./colormap";
+import { valueAt, valueUnder } from "./decode";
+import { element, fit, perFrame, watchSize, watchTheme } from "./dom";
+import { plain } from "./readout";
+import type { LayerState, Probe } from "./types";
+import { topVisible } from "./types";
+
+const BINS = 118;
+const RAMP = 8;
+const TALLEST = 72;
+
+/** The three words under the ramp; `width` in CSS pixels decides whether there is room for the class. */
+export function legendWords(layer: LayerState, width: number): [string, string, string] {
+  const [low, high] = layer.limits;
+  const digits = high < 0.095 ? 3 : 2;
+  const [up = "", down = ""] = layer.words;
+  if (!layer.signed) {
+    const end = layer.unit === "of max" ? `${plain(high, digits)}, the maximum` : `${plain(high, digits)} ${layer.unit}`;
+    return [low === 0 ? "0" : plain(low, digits), width < 300 ? "" : up, end];
+  }
+  const room = (up.length + down.length) * 5.6 + 150 < width;
+  const brief = (words: string) => (room ? words : (words.split(" ")[0] ?? ""));
+  const zero = low < 0 && high > 0 ? "0" : "";
+  return [
+    `${plain(low, digits)}  ${brief(down)}`.trim(),
+    zero,
+    `${brief(up)}  +${plain(high, digits)} ${layer.unit}`.trim(),
+  ];
+}
+
+function* values(layer: LayerState): Generator<number> {
+  const n = layer.field!.raw.length;
+  // A histogram of a large map from every k-th value looks the same.
+  const step = Math.max(1, Math.floor(n / 65536));
+  for (let i = 0; i < n; i += step) yield valueAt(layer.field!, i);
+}
+
+/** The ramp into (x0, y0, w, h) of a canvas: colour and alpha as on the stage. */
+export function drawRamp(
+  x: CanvasRenderingContext2D,
+  layer: Pick<LayerState, "lut" | "signed">,
+  x0: number,
+  y0: number,
+  w: number,
+  h: number,
+): void {
+  for (let i = 0; i < w; i++) {
+    const [r, g, b, a] = rampAt(layer, i / Math.max(1, w - 1));
+    x.fillStyle = `rgba(${r},${g},${b},${a})`;
+    x.fillRect(x0 + i, y0, 1, h);
+  }
+}
+
+export interface LegendHandle {
+  update(layers: LayerState[]): void;
+  setProbe(probe: Probe | null): void;
+}
+
+export function mountLegend(el: HTMLElement, signal: AbortSignal): LegendHandle {
+  const canvas = element("canvas", "", { role: "img" });
+  const words = [element("span"), element("span"), element("span")];
+  el.replaceChildren(canvas, element("div", "sw-legend-words", { "aria-hidden": "true" }, ...words));
+  let layers: LayerState[] = [];
+  let probe: Probe | null = null;
+  let counted: { field: unknown; limits: string; counts: Float64Array } | null = null;
+
+  const draw = () => {
+    const layer = topVisible(layers);
+    const [x, w, h, d] = fit(canvas);
+    if (!layer) {
+      words.forEach((word) => (word.textContent = ""));
+      canvas.setAttribute("aria-label", "legend: no layer is visible");
+      return;
+    }
+    const style = getComputedStyle(el);
+    const colour = (name: string) => style.getPropertyValue(name).trim();
+    const limits = layer.limits.join();
+    if (counted?.field !== layer.field || counted.limits !== limits)
+      counted = { field: layer.field, limits, counts: histogram(values(layer), layer.limits, BINS) };
+    const rampTop = h - RAMP * d;
+    const room = Math.max(0, Math.min(rampTop - 2 * d, TALLEST * d));
+    const most = Math.log1p(counted.counts.reduce((a, b) => Math.max(a, b), 1));
+    const step = w / BINS;
+    x.fillStyle = colour("--bar");
+    counted.counts.forEach((n, i) => {
+      const tall = Math.round((Math.log1p(n) / most) * room);
+      x.fillRect(Math.round(i * step), rampTop - 2 * d - tall, Math.max(1, Math.round(step * 0.66)), tall);
+    });
+    drawRamp(x, layer, 0, rampTop, w, RAMP * d);
+    x.strokeStyle = colour("--track");
+    x.lineWidth = d;
+    x.strokeRect(d / 2, rampTop + d / 2, w - d, RAMP * d - d);
+    if (probe && layer.field) {
+      const at = position(valueUnder(layer.field, probe.x, probe.y, probe.size), layer.limits);
+      const px = Math.round(at * (w - d) + d / 2);
+      const top = rampTop - room - 2 * d;
+      x.fillStyle = colour("--bg");
+      x.fillRect(px - 1.5 * d, top, 3 * d, h - top);
+      x.fillStyle = colour("--ink");
+      x.fillRect(px - d / 2, top, d, h - top);
+    }
+    const texts = legendWords(layer, w / d);
+    texts.forEach((text, i) => (words[i].textContent = text));
+    canvas.setAttribute("aria-label", `legend of ${layer.name}: ${texts.filter(Boolean).join(", ")}`);
+  };
+  const redraw = perFrame(draw, signal);
+  watchSize(el, redraw, signal);
+  watchTheme(redraw, signal);
+  return {
+    update(next) {
+      layers = next;
+      redraw();
+    },
+    setProbe(next) {
+      probe = next;
+      redraw();
+    },
+  };
+}

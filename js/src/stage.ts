@@ -1,0 +1,238 @@
+// The stage, independent of any notebook: `mountStage(el, state, callbacks)` paints and listens until aborted.
+import { indexUnder, valueUnder } from "./decode";
+import { element, fit, perFrame, still, watchSize } from "./dom";
+import { bindHands } from "./hands";
+import { Painter, STALE } from "./heat";
+import { helpPanel } from "./help";
+import { drawProbe, drawRegion } from "./probe";
+import { readings, spoken, tagText } from "./readout";
+import type { LayerState, Probe, RegionMap, StageCallbacks, StageState, Tool, ViewInfo } from "./types";
+import { ordered, topVisible } from "./types";
+import type { View } from "./view";
+import { FIT, centreOf, panned, pixelAt, revealed, tagPlace, zoomed } from "./view";
+
+const FADE_MS = 80;
+const SPEAK_MS = 400;
+
+export interface StageHandle {
+  /** Takes over what changed and repaints with the next frame. */
+  update(changes: Partial<StageState>): void;
+  setProbe(at: { x: number; y: number } | null): void;
+  setTool(tool: Tool): void;
+  setGrid(on: boolean): void;
+  setBare(on: boolean): void;
+  zoom(factor: number): void;
+  fit(): void;
+  /** Tells the current tool, zoom and modes once more. */
+  announce(): void;
+  /** What an element over the picture must take as its transform, whenever it changes. */
+  onTransform(follow: (transform: string) => void): void;
+  readonly probe: Probe | null;
+  readonly view: View;
+}
+
+export function mountStage(
+  el: HTMLElement,
+  initial: StageState,
+  callbacks: StageCallbacks = {},
+  signal: AbortSignal = new AbortController().signal,
+): StageHandle {
+  let state = initial;
+  let probe: Probe | null = null;
+  let view: View = FIT;
+  let info: Omit<ViewInfo, "scale"> = { tool: "probe", grid: false, bare: false };
+  const painter = new Painter();
+  const followers: ((transform: string) => void)[] = [];
+  const acked = new Map<string, number>();
+  const shown = new Map<string, { seq: number; stale: boolean; since: number }>();
+
+  const base = element("canvas", "sw-base", { "aria-hidden": "true" });
+  const over = element("canvas", "sw-over", { tabindex: "0", role: "application" });
+  const tag = element("div", "sw-tag", { "aria-hidden": "true" });
+  const status = element("div", "sw-status-line", { role: "status", "aria-live": "polite" });
+  const hint = element("div", "sw-drop-hint", { "aria-hidden": "true" }, "drop a picture to explain it");
+  const help = helpPanel(() => setHelp(false));
+  el.classList.add("sw-picture");
+  el.replaceChildren(base, over, tag, hint, help, status);
+  signal.addEventListener("abort", () => el.replaceChildren());
+
+  // ---- painting ----
+  const paintBase = () => {
+    const now = performance.now();
+    let fading = false;
+    const strength = (layer: LayerState) => {
+      const last = shown.get(layer.id);
+      if (layer.stale) return STALE;
+      const t = last?.since ? Math.min(1, (now - last.since) / FADE_MS) : 1;
+      if (t < 1) fading = true;
+      return STALE + (1 - STALE) * t;
+    };
+    for (const layer of state.layers) {
+      const last = shown.get(layer.id);
+      const arrived = last?.stale && !layer.stale && !still();
+      if (!last || last.seq !== layer.seq || last.stale !== layer.stale)
+        shown.set(layer.id, { seq: layer.seq, stale: layer.stale, since: arrived ? now : 0 });
+    }
+    const [x, w, h, ratio] = fit(base);
+    painter.draw(x, w, h, state, { view, ratio, bare: info.bare, grid: info.grid, strength });
+    paintOver();
+    const acks = state.layers.filter((l) => l.seq > 0 && l.seq !== acked.get(l.id)).map((l) => [l.id, l.seq] as [string, number]);
+    for (const [id, seq] of acks) acked.set(id, seq);
+    if (acks.length) callbacks.painted?.(acks);
+    if (fading) redraw();
+  };
+  const regionMap = (): RegionMap | null => state.regions ?? topVisible(state.layers)?.regions ?? null;
+  const paintOver = () => {
+    const [x, w, h, ratio] = fit(over);
+    const top = info.bare ? null : topVisible(state.layers);
+    tag.classList.toggle("sw-shown", !!(probe && top));
+    if (!probe) return;
+    const map = regionMap();
+    const cut = state.regionHover && map && probe.region >= 0 && !info.bare;
+    if (cut) drawRegion(x, w, h, ratio, view, map, probe.region);
+    else drawProbe(x, w, h, ratio, view, state.size, probe);
+    if (top) placeTag(top, w / ratio, h / ratio);
+  };
+  const placeTag = (layer: LayerState, w: number, h: number) => {
+    tag.textContent = tagText(layer, valueUnder(layer.field!, probe!.x, probe!.y, state.size));
+    const [cx, cy] = centreOf(view, state.size, probe!.x, probe!.y);
+    const place = tagPlace(cx * w, cy * h, w);
+    tag.style.left = place.left === null ? "" : `${place.left}px`;
+    tag.style.right = place.right === null ? "" : `${place.right}px`;
+    tag.style.top = `${place.top}px`;
+  };
+  const redraw = perFrame(paintBase, signal);
+  const redrawOver = perFrame(paintOver, signal);
+
+  // ---- probe ----
+  let speaking: ReturnType<typeof setTimeout> | undefined;
+  const speak = () => {
+    clearTimeout(speaking);
+    speaking = setTimeout(() => {
+      status.textContent = probe ? spoken(readings(state.layers, probe), probe) : "";
+    }, SPEAK_MS);
+  };
+  signal.addEventListener("abort", () => clearTimeout(speaking));
+  const regionAt = (x: number, y: number) => {
+    const map = regionMap();
+    return map ? map.labels[indexUnder(map, x, y, state.size)] : -1;
+  };
+  const setProbe = (at: { x: number; y: number } | null) => {
+    if (!at && !probe) return;
+    if (at && probe && at.x === probe.x && at.y === probe.y && regionAt(at.x, at.y) === probe.region) return;
+    probe = at && { x: at.x, y: at.y, region: regionAt(at.x, at.y), size: state.size };
+    redrawOver();
+    speak();
+    callbacks.probe?.(probe);
+  };
+
+  // ---- view ----
+  const setView = (next: View) => {
+    if (next.scale === view.scale && next.x === view.x && next.y === view.y) return false;
+    view = next;
+    follow();
+    announce();
+    redraw();
+    return true;
+  };
+  const transform = () =>
+    view.scale === 1 ? "" : `translate(${100 * view.x}%, ${100 * view.y}%) scale(${view.scale})`;
+  const follow = () => followers.forEach((f) => f(transform()));
+  const announce = () => callbacks.view?.({ ...info, scale: view.scale });
+  const setInfo = (changes: Partial<typeof info>) => {
+    info = { ...info, ...changes };
+    el.classList.toggle("sw-panning", info.tool === "pan");
+    announce();
+    redraw();
+  };
+  const setHelp = (open: boolean) => {
+    state = { ...state, help: open };
+    help.hidden = !open;
+    callbacks.help?.(open);
+  };
+
+  bindHands(
+    el,
+    over,
+    {
+      point: (fx, fy) => {
+        const [x, y] = pixelAt(view, state.size, fx, fy);
+        setProbe({ x, y });
+      },
+      leave: () => setProbe(null),
+      click: () => probe && state.regionHover && probe.region >= 0 && callbacks.region?.(probe.region),
+      step: (dx, dy) => {
+        const [rows, columns] = state.size;
+        const from = probe ?? { x: (columns >> 1) - dx, y: (rows >> 1) - dy };
+        const x = Math.min(columns - 1, Math.max(0, from.x + dx));
+        const y = Math.min(rows - 1, Math.max(0, from.y + dy));
+        setView(revealed(view, state.size, x, y));
+        setProbe({ x, y });
+      },
+      zoom: (factor, fx, fy) => setView(zoomed(view, factor, fx, fy)),
+      pan: (dx, dy) => void setView(panned(view, dx, dy)),
+      fit: () => void setView(FIT),
+      tool: () => info.tool,
+      grabbing: (on) => void el.classList.toggle("sw-grabbing", on),
+      bare: (on) => info.bare !== on && setInfo({ bare: on }),
+      toggleTop: () => {
+        const top = ordered(state.layers).find((l) => l.field);
+        if (top) callbacks.toggle?.(top);
+      },
+      toggleGrid: () => setInfo({ grid: !info.grid }),
+      escape: () => {
+        if (state.help) return setHelp(false);
+        setProbe(null);
+        callbacks.key?.("Escape");
+      },
+      enter: () => {
+        if (probe && state.regionHover && probe.region >= 0) callbacks.region?.(probe.region);
+        else callbacks.key?.("Enter");
+      },
+      help: () => setHelp(!state.help),
+      drop: (file) => callbacks.drop?.(file),
+      dropping: (on) => void el.classList.toggle("sw-dropping", on),
+    },
+    signal,
+  );
+  watchSize(el, redraw, signal);
+
+  const update = (changes: Partial<StageState>) => {
+    state = { ...state, ...changes };
+    const [rows, columns] = state.size;
+    el.style.aspectRatio = `${columns} / ${rows}`;
+    over.setAttribute("aria-label", state.label);
+    help.hidden = !state.help;
+    if (changes.layers) painter.keep(state.layers);
+    if (changes.size) view = FIT;
+    if (changes.size) follow();
+    if (probe && (probe.x >= columns || probe.y >= rows)) setProbe(null);
+    else if (probe) {
+      probe = { ...probe, region: regionAt(probe.x, probe.y) };
+      speak();
+    }
+    redraw();
+  };
+  update(initial);
+
+  return {
+    update,
+    setProbe,
+    setTool: (tool) => setInfo({ tool }),
+    setGrid: (grid) => setInfo({ grid }),
+    setBare: (bare) => setInfo({ bare }),
+    zoom: (factor) => void setView(zoomed(view, factor, 0.5, 0.5)),
+    fit: () => void setView(FIT),
+    announce,
+    onTransform: (f) => {
+      followers.push(f);
+      f(transform());
+    },
+    get probe() {
+      return probe;
+    },
+    get view() {
+      return view;
+    },
+  };
+}
