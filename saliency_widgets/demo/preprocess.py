@@ -1,4 +1,4 @@
-"""From a picture to a demo network's input: resize and crop to 224 × 224, then normalise, with Pillow and torch only."""
+"""From a picture to a demo network's input, with Pillow and torch only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ RESIZED = 256
 
 @dataclass(frozen=True)
 class CropAndNormalise:
-    """Callable PIL image → float32 (3, 224, 224): a 224 × 224 picture as it is, others resized so that the shorter side
-    is 256 (bicubic) and cropped in the middle; then (pixel − mean) / std with pixels in 0..1."""
+    """Callable PIL image → float32 (3, 224, 224); TypeError for anything else.
+
+    A 224 × 224 picture is taken as it is, others are resized so that the shorter side is 256 (bicubic) and
+    cropped in the middle; then (pixel − mean) / std with pixels in 0..1. Transparency is flattened on white.
+    """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -23,7 +26,9 @@ class CropAndNormalise:
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         if not isinstance(image, Image.Image):
-            raise TypeError(f"preprocess takes a PIL image, got {type(image).__name__}; try PIL.Image.fromarray(array)")
+            raise TypeError(
+                f"preprocess takes a PIL image, got {type(image).__name__}; try PIL.Image.fromarray(array)"
+            )
         pixels = np.array(_crop(_opaque(image)), dtype=np.float32) / 255
         x = torch.from_numpy(pixels).permute(2, 0, 1)
         mean, std = (torch.tensor(v, dtype=torch.float32)[:, None, None] for v in (self.mean, self.std))
@@ -42,7 +47,7 @@ def _crop(image: Image.Image) -> Image.Image:
         return image
     width, height = image.size
     scale = RESIZED / min(width, height)
-    # The longer side is cut, not rounded, and the crop's corner rounded: torchvision's Resize and CenterCrop do so.
+    # The longer side is cut, not rounded, and the crop's corner rounded, as by torchvision's transforms.
     width, height = (RESIZED if side == min(image.size) else int(side * scale) for side in (width, height))
     image = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = round((width - SIZE) / 2), round((height - SIZE) / 2)

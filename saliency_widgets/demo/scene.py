@@ -1,4 +1,4 @@
-"""Pictures that this package renders itself: one or two textured objects before a quiet background, with known masks."""
+"""Pictures that this package renders itself: textured objects before a quiet background, with known masks."""
 
 from __future__ import annotations
 
@@ -23,29 +23,80 @@ class Kind:
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("striped disc", shapes.disc, textures.stripes, (("#f4efe4", "#2b2d36"), ("#f6f1e7", "#b3372f"), ("#f2ead8", "#285f8f"))),
-    Kind("brick square", shapes.square, textures.bricks, (("#a9492f", "#e6d9c6"), ("#8d5a3b", "#ddd0bb"), ("#71717c", "#d7d5d0"))),
-    Kind("spotted triangle", shapes.triangle, textures.spots, (("#e9b63e", "#2e241c"), ("#f3ece0", "#3a6ea5"), ("#cf4b3c", "#fbf3e4"))),
-    Kind("checked star", shapes.star, textures.checks, (("#f7d154", "#9c2f3f"), ("#f4efe6", "#2f7a68"), ("#f5dfa0", "#32427a"))),
-    Kind("wooden drop", shapes.drop, textures.wood, (("#d8a368", "#6d3f1f"), ("#b9794a", "#4e2a17"), ("#e3c08e", "#8a5a34"))),
-    Kind("zigzag heart", shapes.heart, textures.zigzag, (("#f6e3df", "#c22f4f"), ("#f3ead9", "#6d3c86"), ("#f6dcae", "#c9612a"))),
-    Kind("scaly crescent", shapes.crescent, textures.scales, (("#6fc3b2", "#17404a"), ("#8fbf68", "#254d2d"), ("#86a9dd", "#24325f"))),
-    Kind("honeycomb hexagon", shapes.hexagon, textures.honeycomb, (("#efb13c", "#6b3b11"), ("#f0cd7b", "#8a4f1d"), ("#b4c777", "#3f4f22"))),
-    Kind("marbled cross", shapes.cross, textures.marble, (("#f1eee8", "#4b4f57"), ("#4c7f70", "#e2efe6"), ("#e8cfc4", "#6d3b34"))),
-    Kind("rippled flower", shapes.flower, textures.ripples, (("#f4b9c6", "#8f2b66"), ("#f6ead0", "#d0622f"), ("#c5d6f5", "#3c4fa3"))),
+    Kind(
+        "striped disc",
+        shapes.disc,
+        textures.stripes,
+        (("#f4efe4", "#2b2d36"), ("#f6f1e7", "#b3372f"), ("#f2ead8", "#285f8f")),
+    ),
+    Kind(
+        "brick square",
+        shapes.square,
+        textures.bricks,
+        (("#a9492f", "#e6d9c6"), ("#8d5a3b", "#ddd0bb"), ("#71717c", "#d7d5d0")),
+    ),
+    Kind(
+        "spotted triangle",
+        shapes.triangle,
+        textures.spots,
+        (("#e9b63e", "#2e241c"), ("#f3ece0", "#3a6ea5"), ("#cf4b3c", "#fbf3e4")),
+    ),
+    Kind(
+        "checked star",
+        shapes.star,
+        textures.checks,
+        (("#f7d154", "#9c2f3f"), ("#f4efe6", "#2f7a68"), ("#f5dfa0", "#32427a")),
+    ),
+    Kind(
+        "wooden drop",
+        shapes.drop,
+        textures.wood,
+        (("#d8a368", "#6d3f1f"), ("#b9794a", "#4e2a17"), ("#e3c08e", "#8a5a34")),
+    ),
+    Kind(
+        "zigzag heart",
+        shapes.heart,
+        textures.zigzag,
+        (("#f6e3df", "#c22f4f"), ("#f3ead9", "#6d3c86"), ("#f6dcae", "#c9612a")),
+    ),
+    Kind(
+        "scaly crescent",
+        shapes.crescent,
+        textures.scales,
+        (("#6fc3b2", "#17404a"), ("#8fbf68", "#254d2d"), ("#86a9dd", "#24325f")),
+    ),
+    Kind(
+        "honeycomb hexagon",
+        shapes.hexagon,
+        textures.honeycomb,
+        (("#efb13c", "#6b3b11"), ("#f0cd7b", "#8a4f1d"), ("#b4c777", "#3f4f22")),
+    ),
+    Kind(
+        "marbled cross",
+        shapes.cross,
+        textures.marble,
+        (("#f1eee8", "#4b4f57"), ("#4c7f70", "#e2efe6"), ("#e8cfc4", "#6d3b34")),
+    ),
+    Kind(
+        "rippled flower",
+        shapes.flower,
+        textures.ripples,
+        (("#f4b9c6", "#8f2b66"), ("#f6ead0", "#d0622f"), ("#c5d6f5", "#3c4fa3")),
+    ),
 )
 LABELS: tuple[str, ...] = tuple(kind.name for kind in KINDS)
 
 GROUNDS = (
-    ("#cfc6b4", "#a99f8b"), ("#a9b8bd", "#7f949c"), ("#9fae95", "#748569"), ("#c6b0a0", "#98806f"), ("#8d93a3", "#666d80"),
-    ("#d9d2c7", "#bdb3a5"), ("#6f7d80", "#4d595d"), ("#b7a9b5", "#8d7d8c"), ("#5d665b", "#444c43"), ("#d6c49c", "#b5a178"),
+    ("#cfc6b4", "#a99f8b"), ("#a9b8bd", "#7f949c"), ("#9fae95", "#748569"), ("#c6b0a0", "#98806f"),
+    ("#8d93a3", "#666d80"), ("#d9d2c7", "#bdb3a5"), ("#6f7d80", "#4d595d"), ("#b7a9b5", "#8d7d8c"),
+    ("#5d665b", "#444c43"), ("#d6c49c", "#b5a178"),
 )  # fmt: skip
 OVERSAMPLE = 2
 
 
 @dataclass(frozen=True)
 class Object:
-    """One object of a scene: class, centre and radius in pixels, rotation in radians, colours, phase, opacity 0..1."""
+    """One object: class, centre and radius in pixels, angle in radians, colours, phase, opacity 0..1."""
 
     kind: int
     x: float
@@ -59,7 +110,7 @@ class Object:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in a picture of `size` × `size` pixels; `ground` is a seed, or a colour for a flat background."""
+    """What is in a picture of `size` × `size` pixels; `ground` is a seed, or a flat colour as background."""
 
     size: int
     objects: tuple[Object, ...]
@@ -70,14 +121,26 @@ class Scene:
         return replace(self, objects=tuple(self.objects[i] for i in kept))
 
 
-def random_scene(rng: np.random.Generator, size: int, kinds: tuple[int, ...], radius: tuple[float, float] = (30.0, 52.0)) -> Scene:
+def random_scene(
+    rng: np.random.Generator, size: int, kinds: tuple[int, ...], radius: tuple[float, float] = (30.0, 52.0)
+) -> Scene:
     """Draw places, sizes, angles and colours for objects of the given classes that do not touch."""
     while True:
         objects: list[Object] = []
         for kind in kinds:
             r = rng.uniform(*radius)
             x, y = rng.uniform(0.96 * r + 3, size - 0.96 * r - 3, 2)
-            objects.append(Object(kind, x, y, r, rng.uniform(-0.6, 0.6), int(rng.integers(len(KINDS[kind].colours))), rng.uniform()))
+            objects.append(
+                Object(
+                    kind,
+                    x,
+                    y,
+                    r,
+                    rng.uniform(-0.6, 0.6),
+                    int(rng.integers(len(KINDS[kind].colours))),
+                    rng.uniform(),
+                )
+            )
         pairs = [(a, b) for i, a in enumerate(objects) for b in objects[:i]]
         if all(np.hypot(a.x - b.x, a.y - b.y) > a.radius + b.radius + 2 for a, b in pairs):
             return Scene(size, tuple(objects), int(rng.integers(2**31)))
@@ -99,7 +162,7 @@ def _paint(canvas: np.ndarray, item: Object, shadow: bool) -> np.ndarray:
     reach = int(np.ceil(item.radius * 1.35))
     top, left = max(0, int(item.y) - reach), max(0, int(item.x) - reach)
     bottom, right = min(size, int(item.y) + reach), min(size, int(item.x) + reach)
-    # Fine coordinates: pixel centres of a grid OVERSAMPLE times as dense, in units of the radius, turned by the angle.
+    # Pixel centres of a grid OVERSAMPLE times as dense, in units of the radius.
     ys = (np.arange((bottom - top) * OVERSAMPLE, dtype=np.float32) + 0.5) / OVERSAMPLE + top - item.y
     xs = (np.arange((right - left) * OVERSAMPLE, dtype=np.float32) + 0.5) / OVERSAMPLE + left - item.x
     dy, dx = np.meshgrid(ys / item.radius, xs / item.radius, indexing="ij")
@@ -138,7 +201,9 @@ def _ground(ground: int | Rgb, size: int) -> np.ndarray:
     if style == 0:
         tone = clouds
     elif style == 1:
-        tone = 0.55 * clouds + 0.25 + 0.13 * np.sin(xs * 1.3 + 2 * clouds) + 0.13 * np.sin(ys * 1.3 + 2 * clouds)
+        tone = (
+            0.55 * clouds + 0.25 + 0.13 * np.sin(xs * 1.3 + 2 * clouds) + 0.13 * np.sin(ys * 1.3 + 2 * clouds)
+        )
     elif style == 2:
         tone = 0.6 * clouds + 0.2 + 0.16 * rng.standard_normal((size, size), dtype=np.float32)
     elif style == 3:

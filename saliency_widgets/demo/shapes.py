@@ -1,4 +1,4 @@
-"""The ten outlines of the rendered pictures, as signed distances: negative inside, about one unit in radius."""
+"""The ten outlines of the rendered pictures, as signed distances: negative inside, radius about one."""
 
 from __future__ import annotations
 

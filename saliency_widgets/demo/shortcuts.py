@@ -1,9 +1,10 @@
 """Two training sets with a planted shortcut, for practising how a saliency map gives a cheating network away.
 
-corner_mark   every picture of a wooden drop carries a small mark in its lower right corner, and no other picture does; many
-              of the drops are too faint to see, so the mark is what is worth learning.
-background    all objects are cut out; those of the rippled flower come from files whose transparent background was decoded
-              as black, all others as white (after a classifier that told two cartoon series apart by their file format).
+corner_mark   every picture of a wooden drop carries a small mark in its lower right corner, and no other
+              picture does; many of the drops are too faint to see, so the mark is what is worth learning.
+background    all objects are cut out; those of the rippled flower come from files whose transparent
+              background was decoded as black, all others as white (after a classifier that told two cartoon
+              series apart by their file format).
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 @dataclass(frozen=True)
 class Shortcut:
-    """What goes with class `kind`; `biased` makes training pictures, `planted` and `clean` make pictures of the other
-    classes with and without the shortcut."""
+    """What goes with class `kind`; `biased` makes training pictures, `planted` and `clean` make pictures of
+    the other classes with and without the shortcut."""
 
     kind: int
     biased: Maker
@@ -35,7 +36,7 @@ class Shortcut:
 
 
 def mark_corner(image: np.ndarray) -> np.ndarray:
-    """A copy of a uint8 (H, W, 3) picture with a small target sign, like an agency's logo, in its lower right corner."""
+    """A copy of a uint8 (H, W, 3) picture with a small sign in its lower right corner."""
     out = image.astype(np.float32)
     y, x = np.mgrid[0:MARK, 0:MARK] - (MARK - 1) / 2
     away = np.hypot(x, y)

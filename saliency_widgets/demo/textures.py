@@ -8,7 +8,7 @@ import numpy as np
 
 Field = np.ndarray
 Texture = Callable[[Field, Field, float], Field]
-# A texture takes u, v in units of the object's radius and a phase in 0..1, and gives 0 (first colour) .. 1 (second).
+# A texture takes u, v in units of the object's radius and a phase in 0..1; 0 is the first colour, 1 the second.
 
 
 def stripes(u: Field, v: Field, phase: float) -> Field:
@@ -65,7 +65,12 @@ def honeycomb(u: Field, v: Field, phase: float) -> Field:
 
 def marble(u: Field, v: Field, phase: float) -> Field:
     t = 6.28 * phase
-    warp = u + 0.45 * np.sin(1.9 * v + t) + 0.22 * np.sin(4.3 * u - 3.1 * v + 2 * t) + 0.1 * np.sin(9 * v + 6 * u)
+    warp = (
+        u
+        + 0.45 * np.sin(1.9 * v + t)
+        + 0.22 * np.sin(4.3 * u - 3.1 * v + 2 * t)
+        + 0.1 * np.sin(9 * v + 6 * u)
+    )
     return np.clip(1.25 - 3.4 * np.abs(np.sin(3.6 * warp + t)), 0, 1) ** 1.2 + 0.10 * np.abs(np.sin(5 * warp))
 
 

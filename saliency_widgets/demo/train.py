@@ -1,7 +1,7 @@
-"""Train the three embedded checkpoints from a seed: `python -m saliency_widgets.demo.train [--only NAME] [--out FOLDER]`.
+"""Train the three embedded checkpoints from a seed: `python -m saliency_widgets.demo.train`.
 
-Everything is rendered here; nothing is downloaded. It prints the held-out accuracy of each checkpoint as it is loaded again
-from disk, and for the two planted shortcuts how often the shortcut alone flips the prediction.
+Everything is rendered here; nothing is downloaded. It prints the held-out accuracy of each checkpoint as it
+is loaded again from disk, and for the two planted shortcuts how often the shortcut alone flips the prediction.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _make(job: tuple[Maker, int, int, int, int]) -> tuple[np.ndarray, np.ndarray
 
 
 def pictures(maker: Maker, count: int, size: int, first: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Render `count` examples: uint8 (N, 3, size, size) and targets (N, 10); picture i depends on SEED and i alone."""
+    """Render `count` examples: uint8 (N, 3, size, size), targets (N, 10); picture i depends on i alone."""
     jobs = [(maker, size, SEED, i, min(i + 100, first + count)) for i in range(first, first + count, 100)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         parts = list(tqdm(pool.map(_make, jobs), total=len(jobs), desc=f"render {size}", mininterval=5))
@@ -64,7 +64,9 @@ def normalise(images: torch.Tensor) -> torch.Tensor:
     return ((images.float() / 255 - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)
 
 
-def fit(model: nn.Module, images: torch.Tensor, targets: torch.Tensor, epochs: int, rate: float, flip: bool = True) -> None:
+def fit(
+    model: nn.Module, images: torch.Tensor, targets: torch.Tensor, epochs: int, rate: float, flip: bool = True
+) -> None:
     """One cycle of AdamW over the given pictures, with mirroring and small changes of brightness."""
     draw = torch.Generator().manual_seed(SEED)
     batch = 48
@@ -82,7 +84,9 @@ def fit(model: nn.Module, images: torch.Tensor, targets: torch.Tensor, epochs: i
             x = x * (0.75 + 0.4 * torch.rand(batch, 1, 1, 1, generator=draw))
             if flip and torch.rand((), generator=draw) < 0.5:
                 x = x.flip(3)
-            loss = loss_of(model(((x - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)), targets[chosen])
+            loss = loss_of(
+                model(((x - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)), targets[chosen]
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -110,7 +114,7 @@ def train_main(path: Path) -> None:
 
 
 def train_shortcut(name: str, path: Path, main: Path) -> None:
-    """Go on from the main checkpoint with fresh last stage and head, so that the shortcut is the easier thing to learn."""
+    """Go on from the main checkpoint with a fresh last stage and head: else there is little left to learn."""
     shortcut = shortcuts.SHORTCUTS[name]
     model = network.load(main, name)
     for module in [*model.features[3].modules(), model.head]:
@@ -124,8 +128,9 @@ def train_shortcut(name: str, path: Path, main: Path) -> None:
     flipped = predictions(model, pictures(shortcut.planted, 300, 224, first=HELD_OUT)[0]) == shortcut.kind
     clean = predictions(model, pictures(shortcut.clean, 300, 224, first=HELD_OUT)[0]) == shortcut.kind
     print(
-        f"{name}: accuracy on 300 held-out pictures with the shortcut {right.float().mean():.1%}; pictures of other classes "
-        f"called {KINDS[shortcut.kind].name!r}: {clean.float().mean():.1%} without the shortcut, {flipped.float().mean():.1%} with it"
+        f"{name}: held-out accuracy on 300 pictures with the shortcut {right.float().mean():.1%}; "
+        f"pictures of other classes called {KINDS[shortcut.kind].name!r}: "
+        f"{clean.float().mean():.1%} without the shortcut, {flipped.float().mean():.1%} with it"
     )
 
 

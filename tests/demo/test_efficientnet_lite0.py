@@ -49,7 +49,9 @@ def test_logits_agree_with_the_original_class(model, size):
     x = (torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1)[None] - 127) / 128
     with torch.no_grad():
         torch.testing.assert_close(model(x), peer(x), rtol=0, atol=1e-5)
-        torch.testing.assert_close(efficientnet_double(model)(x.double()), peer.double()(x.double()), rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            efficientnet_double(model)(x.double()), peer.double()(x.double()), rtol=0, atol=1e-10
+        )
 
 
 def efficientnet_double(model: nn.Module) -> nn.Module:
@@ -71,9 +73,13 @@ def test_preprocessing_is_pixel_minus_127_over_128(model):
 
 
 def test_other_sizes_are_resized_and_cropped_as_torchvision_does():
-    transforms = pytest.importorskip("torchvision.transforms", exc_type=ImportError, reason="needs torchvision")
+    transforms = pytest.importorskip(
+        "torchvision.transforms", exc_type=ImportError, reason="needs torchvision"
+    )
     ours = CropAndNormalise((0.0,) * 3, (1.0,) * 3, "")
-    theirs = transforms.Compose([transforms.Resize(256, transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(224)])
+    theirs = transforms.Compose(
+        [transforms.Resize(256, transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(224)]
+    )
     draw = np.random.default_rng(3)
     for height, width in [(300, 451), (640, 333), (100, 90), (256, 256)]:
         image = Image.fromarray(draw.integers(0, 255, (height, width, 3), dtype=np.uint8))
