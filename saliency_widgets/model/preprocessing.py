@@ -1,0 +1,206 @@
+"""From the user's picture to the model's input, and back to the pixels that are shown."""
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .clone import unwrap
+from .outputs import describe, input_channels
+from .pictures import open_picture
+from .pipelines import IMAGENET_MEAN, IMAGENET_STD, Pipeline, find_pipeline
+
+
+@dataclass(frozen=True)
+class PixelSpace:
+    """How the model's input follows from pixels in 0..1, per channel: input = (pixel − mean) / std; None is identity."""
+
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def to_input(self, pixels: Tensor) -> Tensor:
+        """Pixels `(…, C, H, W)` in 0..1 as the model's input; dtype and device are kept."""
+        if self.mean is None:
+            return pixels
+        mean, std = self._constants(pixels)
+        return (pixels - mean) / std
+
+    def to_pixels(self, x: Tensor) -> Tensor:
+        """The model's input `(…, C, H, W)` as pixels, not clipped to 0..1; dtype and device are kept."""
+        if self.mean is None:
+            return x
+        mean, std = self._constants(x)
+        return x * std + mean
+
+    def _constants(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        return tuple(torch.tensor(v, dtype=like.dtype, device=like.device).view(-1, 1, 1) for v in (self.mean, self.std))
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture as the model receives it, and as it is shown.
+
+    `x` `(1, C, H, W)` on the CPU in the model's dtype; `shown` uint8 `(H, W, 3)`, what the model saw with normalisation
+    undone; `description` says how it was prepared, `assumed` that this was a guess; `content` names it in store keys.
+    """
+
+    x: Tensor
+    shown: np.ndarray
+    space: PixelSpace
+    description: str
+    assumed: bool
+    notes: tuple[str, ...]
+    content: str
+
+
+def load_picture(img: Any, model: Any = None, *, preprocess: Any = "auto", mean: Any = None, std: Any = None,
+                 background: Any = "white", dtype: torch.dtype = torch.float32) -> Picture:
+    """Prepare a picture for a model.
+
+    `img` is a PIL image, a path, a uint8 array `(H, W, 3)`, or the model's input tensor `(C, H, W)` or `(1, C, H, W)`,
+    which is used as it is. `preprocess="auto"` takes `model.preprocess`, timm's `pretrained_cfg`, else ImageNet's and says
+    so; None only scales to 0..1; or any callable from a PIL image to a tensor, such as `weights.transforms()`.
+    `mean` and `std` (in pixels 0..1) replace what its inverse for display would be. FileNotFoundError, ValueError or
+    TypeError say what is wrong with the picture and what to do.
+    """
+    model = unwrap(model)
+    given = _given(mean, std)
+    pipeline = find_pipeline(model, preprocess)
+    if isinstance(img, Tensor):
+        return _from_tensor(img, model, pipeline, preprocess, given, dtype)
+    wants = input_channels(model)
+    image, notes = open_picture(img, background, grey=wants == 1)
+    pixels = None
+    if pipeline.apply is None:
+        image = pipeline.crop(image)
+        channels = len(image.getbands())
+        space = _space(given or pipeline.statistics, channels)
+        pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, channels).permute(2, 0, 1)[None]
+        x = space.to_input(pixels.to(torch.float64) / 255)
+        return _picture(x, space, pipeline.described(given, x), pipeline.assumed, notes, dtype)
+    x = pipeline.run(image)
+    _check(x, f"preprocess={pipeline.name} gave")
+    x = x if x.dim() == 4 else x[None]
+    _same_channels(x, model, f"preprocess={pipeline.name} gave")
+    if given or pipeline.statistics:
+        return _picture(x, _space(given or pipeline.statistics, x.shape[1]), pipeline.described(given, x), False, notes, dtype)
+    space, assumed, more = _guessed(x)
+    return _picture(x, space, pipeline.described(None, x), assumed, (*notes, *more), dtype)
+
+
+def _from_tensor(x: Tensor, model: Any, pipeline: Pipeline, preprocess: Any, given: tuple | None, dtype: torch.dtype) -> Picture:
+    _check(x, "the picture is", "; pixels as integers are wanted as a uint8 numpy array (H, W, 3), a model's input as x.float()")
+    x = x if x.dim() == 4 else x[None]
+    _same_channels(x, model, "the picture is")
+    known = given or (None if preprocess == "auto" and _within(x) else pipeline.statistics if not pipeline.assumed else None)
+    if known:
+        return _picture(x, _space(known, x.shape[1]), "tensor as given", False, (), dtype)
+    space, assumed, notes = _guessed(x)
+    said = "tensor as given, ImageNet mean/std for display" if assumed else "tensor as given, pixels 0..1"
+    return _picture(x, space, said if space.mean or _within(x) else "tensor as given", assumed, notes, dtype)
+
+
+def _guessed(x: Tensor) -> tuple[PixelSpace, bool, tuple[str, ...]]:
+    """The pixel space of an input of which nothing is known."""
+    channels = x.shape[1]
+    if _within(x):
+        return PixelSpace(), False, ()
+    if channels not in (1, 3):
+        return PixelSpace(), False, (f"{channels} channels without mean and std: the input's own numbers count as pixels",)
+    return _space((IMAGENET_MEAN, IMAGENET_STD), channels), True, ()
+
+
+def _within(x: Tensor) -> bool:
+    low, high = x.aminmax()
+    return bool(low >= 0 and high <= 1)
+
+
+def _given(mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise ValueError("mean= and std= belong together: give both, per channel, for pixels in 0..1")
+    try:
+        pair = tuple(tuple(float(v) for v in np.atleast_1d(np.asarray(values, dtype=float)).ravel()) for values in (mean, std))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"mean={mean!r}, std={std!r}: a number or one number a channel is wanted") from error
+    if not np.isfinite(pair[0] + pair[1]).all() or min(pair[1]) <= 0:
+        raise ValueError(f"mean={mean!r}, std={std!r}: finite numbers are wanted, and std above 0")
+    return pair
+
+
+def _space(statistics: tuple[Sequence[float], Sequence[float]] | None, channels: int) -> PixelSpace:
+    """Statistics for so many channels; RGB ones are averaged for a grey input."""
+    if statistics is None:
+        return PixelSpace()
+    mean, std = (tuple(map(float, v)) for v in statistics)
+    if len(mean) == len(std) == 3 and channels == 1:
+        return PixelSpace((sum(mean) / 3,), (sum(std) / 3,))
+    mean, std = (v * channels if len(v) == 1 else v for v in (mean, std))
+    if not len(mean) == len(std) == channels:
+        raise ValueError(f"mean has {len(mean)} and std {len(std)} numbers, the model's input has {channels} channels: "
+                         f"give one number a channel")
+    return PixelSpace(mean, std)
+
+
+def _check(x: Any, said: str, integers: str = "") -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{said} {describe(x)}, a tensor (C, H, W) is wanted")
+    if not x.is_floating_point():
+        raise ValueError(f"{said} {describe(x)}, a floating-point tensor (C, H, W) is wanted{integers}")
+    if x.dim() == 4 and len(x) != 1:
+        raise ValueError(f"{said} a batch of {len(x)} (shape {tuple(x.shape)}), one picture is wanted: give x[0]")
+    if x.dim() not in (3, 4):
+        hint = ": use x[None] for one channel" if x.dim() == 2 else ""
+        raise ValueError(f"{said} a tensor of shape {tuple(x.shape)}, (C, H, W) or (1, C, H, W) is wanted{hint}")
+    if x.numel() == 0:
+        raise ValueError(f"{said} an empty tensor of shape {tuple(x.shape)}, (C, H, W) is wanted")
+    wrong = int((~torch.isfinite(x)).sum())
+    if wrong:
+        raise ValueError(f"{said} a tensor with {wrong} of {x.numel()} values NaN or infinite: clean it first, for example "
+                         f"with torch.nan_to_num, and look for a division by zero in its preprocessing")
+
+
+def _same_channels(x: Tensor, model: Any, said: str) -> None:
+    wants, has = input_channels(model), x.shape[1]
+    # Only the clear cases: registration order need not be execution order, and the forward itself has the last word.
+    if wants not in (1, 3) or wants == has or has > 4 and x.shape[-1] != wants:
+        return
+    hint = ""
+    if x.shape[-1] == wants:
+        hint = ": channels come first, use x.permute(2, 0, 1)"
+    elif wants == 1:
+        hint = ": average the channels, x.mean(-3, keepdim=True), or give the picture as an image"
+    elif has == 1:
+        hint = ": repeat it, x.expand(3, -1, -1), or give the picture as an image"
+    raise ValueError(f"{said} a tensor of shape {tuple(x.shape[1:])} with {has} channel{'s' * (has != 1)}, "
+                     f"the model's first convolution wants {wants}{hint}")
+
+
+def _picture(x: Tensor, space: PixelSpace, description: str, assumed: bool, notes: Sequence[str], dtype: torch.dtype) -> Picture:
+    with torch.inference_mode(False), torch.no_grad():
+        x = x.detach().to(device="cpu", dtype=dtype, copy=True, memory_format=torch.contiguous_format)
+        shown, more = _shown(x, space)
+    data = x.view(torch.uint8).numpy().tobytes()
+    content = hashlib.sha256(f"{tuple(x.shape)} {x.dtype} {space}".encode() + data).hexdigest()[:32]
+    return Picture(x, shown, space, description, assumed, (*notes, *more), content)
+
+
+def _shown(x: Tensor, space: PixelSpace) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The pixels uint8 `(H, W, 3)` behind an input, and a note where they are no picture."""
+    pixels, notes = space.to_pixels(x[0].to(torch.float64)), ()
+    channels = len(pixels)
+    if channels not in (1, 3):
+        low, high = pixels.amin((1, 2), keepdim=True), pixels.amax((1, 2), keepdim=True)
+        pixels = ((pixels - low) / (high - low).clamp_min(1e-12)).mean(0, keepdim=True)
+        notes = (f"{channels} channels shown as their grey mean, each scaled to 0..1",)
+    if float(pixels.min()) < -0.1 or float(pixels.max()) > 1.1:
+        notes = (*notes, f"pixels reach {float(pixels.min()):.2g}..{float(pixels.max()):.2g} and are shown clipped to 0..1: "
+                         f"mean= and std= say how the input was normalised")
+    shown = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
+    return np.ascontiguousarray(shown.expand(-1, -1, 3).numpy()), notes
