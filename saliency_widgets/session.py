@@ -283,9 +283,13 @@ class Session:
                 if self.subject.refresh():
                     self._opened = self._open(self.picture)
                 try:
-                    return self._run(method, values, target, ticket, on_map, on_progress)
+                    result = self._run(method, values, target, ticket, on_map, on_progress)
+                    self.subject.check()
                 except ModelChanged:
                     continue
+                if on_map is not None:
+                    on_map(result)
+                return result
         raise ValueError("the model kept changing while its map was computed: stop training it first, then ask again")
 
     def _run(self, method: Method, params: dict[str, Any], target: int | str | None, ticket: Stopping | None,
@@ -308,10 +312,7 @@ class Session:
 
         with self.subject.running(gradients=False):
             last = drive(method.run(context, **params), evaluate, show)
-            result = self._finish(method, params, context, last, progress, started, final=True)
-        if on_map is not None:
-            on_map(result)
-        return result
+            return self._finish(method, params, context, last, progress, started, final=True)
 
     def _finish(self, method: Method, params: dict[str, Any], context: Context, draft: Draft, progress: Progress,
                 started: float, final: bool) -> SaliencyMap:

@@ -81,6 +81,15 @@ class Subject:
         self._cheap = version_of(self.model, content=False)
         return True
 
+    def check(self) -> None:
+        """Look at the content after a map: ModelChanged where training went past what the watch over batches sees.
+
+        What was kept meanwhile bears the old version's name, so all of the model's evaluations are forgotten.
+        """
+        if isinstance(self.model, nn.Module) and version_of(self.model) != self.version:
+            STORE.forget(self.uid)
+            raise ModelChanged
+
     @contextmanager
     def unchanged(self) -> Iterator[None]:
         """Watch over a batch: ModelChanged when the user's tensors are not the same before and after it."""

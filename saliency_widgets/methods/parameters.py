@@ -50,9 +50,9 @@ class Parameter:
 
     def _int(self, value: Any) -> int:
         wanted = f"a whole number{self._bounds()}"
-        if isinstance(value, bool) or not isinstance(value, Integral):
-            if not (isinstance(value, Real) and float(value).is_integer()):
-                raise TypeError(self._wrong(value, wanted))
+        whole = isinstance(value, Integral) or (isinstance(value, Real) and float(value).is_integer())
+        if isinstance(value, bool) or not whole:
+            raise TypeError(self._wrong(value, wanted))
         return self._inside(int(value), value, wanted)
 
     def _float(self, value: Any) -> float:
