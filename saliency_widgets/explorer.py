@@ -1,0 +1,335 @@
+"""The Explorer: traits and wiring. Which control asks for which map; no mathematics, no pixels."""
+from __future__ import annotations
+
+import io
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import traitlets
+from PIL import Image
+
+from .engine.worker import Worker
+from .granting import SAME, Granting, Wish, to_uint8
+from .methods.registry import find, methods
+from .model.preprocessing import load_picture
+from .saliency_map import SaliencyMap
+from .session import Session
+from .widgets.controls import Params
+from .widgets.face import Face, Hands, close_tree
+from .widgets.words import plain, sentence
+
+class Explorer(Granting, ipywidgets.VBox):
+    """A picture with the saliency maps of an image model laid over it, to be asked by touching.
+
+    `model` maps `(N, C, H, W)` to scores `(N, K)`; `img` is a PIL image, a path, a uint8 array `(H, W, 3)` or the
+    input tensor; `labels` are K names. The keywords are those of `Session`. What a hand can do, code can do: assign
+    `image`, `target`, `method`, `params["integrated_gradients"].alpha`; a bad value raises ValueError, TypeError,
+    LookupError or FileNotFoundError and changes nothing. What fails later stands in the status line and in `error`.
+    """
+
+    image = traitlets.Any(help="the picture as given; assign another one, stale work is cancelled")
+    target = traitlets.Any(help="index of the explained class; an index, a label, or None for the most probable")
+    contrast = traitlets.Any(None, allow_none=True, help="index of the class to explain against, or None")
+    method = traitlets.Any("grad_cam", help="name of the method, as in methods()")
+    error = traitlets.Unicode("", help="what went wrong last, one line; empty when all is well")
+
+    def __init__(self, model: Any, img: Any, labels: Any = None, *, preprocess: Any = "auto", target: Any = None,
+                 method: str = "grad_cam", device: Any = None, score: Any = "logit", output: Any = None,
+                 contrast: Any = None, backgrounds: Any = None, truth: Any = None, background: str = "white",
+                 mean: Any = None, std: Any = None, space: str = "input", backend: str = "auto"):
+        find(method)
+        self._lock, self._quiet, self._hand, self._ready = threading.RLock(), 0, False, False
+        self.session = Session(model, img, labels, preprocess=preprocess, target=target, device=device, score=score,
+                               output=output, contrast=contrast, backgrounds=backgrounds, truth=truth,
+                               background=background, mean=mean, std=std, space=space, backend=backend)
+        self.params = Params(methods())
+        self.maps: dict[str, SaliencyMap] = {}
+        self._shown: list[SaliencyMap | None] = [None, None]
+        self._callbacks = ipywidgets.CallbackDispatcher()
+        self._pending, self._paid_for, self._last, self._newest = SAME, None, None, None
+        self._kept_image, self._follow = img, False
+        self._worker = Worker(on_error=lambda error: self._fail(error))
+        absent = self._absent()
+        self.face = Face(
+            Hands(pick=lambda i: self._by_hand("target", i), search=lambda text: self._by_hand("target", text),
+                  contrast=lambda i: self._by_hand("contrast", i), method=lambda name: self._by_hand("method", name),
+                  run=self._pay, param=self._set_param, point=lambda _: self._ask(hand=True), region=self._choose_region,
+                  file=self._open_file, refresh=self.refresh, cancel=self.cancel),
+            methods(), self.params, classes=len(self.session.logits), labels=self._names(),
+            layers=self.session.cam_layers, default_layer=self.session.default_layer, absent=absent)
+        super().__init__(children=self.face.children)
+        self.add_class("sw-explorer")
+        for name in self.params:
+            self.params[name].observe(lambda _: self._ask(), traitlets.All)
+            self.params[name].on_refusal(self._say)
+        with self._publishing():
+            self.image, self.target, self.contrast = img, self.session.target, self.session.contrast
+            self.method = self._first(method, absent)
+            self._show_picture()
+            if self.method != method:
+                self.face.status.show(*self._facts(f"{absent[find(method).family]}: {find(self.method).title} instead"))
+            self._show_classes(self.target)
+            self.face.method.select(self.method)
+        self._ready = True
+        self._ask(hand=True)
+
+    # ---- the public face
+
+    @property
+    def regions(self) -> np.ndarray | None:
+        """The label map `(H, W)` of the shown map, or None; assign one to cut along it."""
+        return self._shown[0].regions if self._shown[0] is not None else None
+
+    @regions.setter
+    def regions(self, labels: Any) -> None:
+        self.params["leave_one_out"].regions = labels
+
+    @property
+    def canvas(self) -> Any:
+        """An ipycanvas layer over the picture for your own drawing, in pixels of the picture."""
+        return self.face.stage.overlay[2]
+
+    def on_map(self, callback: Callable[[SaliencyMap], None], remove: bool = False) -> None:
+        """Have `callback(map)` called with every finished map, on the thread that computes."""
+        self._callbacks.register_callback(callback, remove=remove)
+
+    def wait(self, timeout: float | None = 30) -> bool:
+        """Wait until the newest wish is settled and its traits are set; False when the time was up first.
+
+        It never waits for a browser. A wish that failed is settled, too: see `error`.
+        """
+        return self._worker.wait(timeout)
+
+    def cancel(self) -> None:
+        """Stop what runs; what is shown stays."""
+        self._worker.cancel()
+
+    def refresh(self) -> None:
+        """Look at the model anew, forget what was kept for it, and compute the shown map again."""
+        self._ask(refresh=True)
+
+    def snapshot(self) -> None:
+        """Display a plain PNG of what is shown, for notebooks that are saved without widget state."""
+        import tempfile
+
+        from IPython.display import Image as Shown
+        from IPython.display import display
+
+        with tempfile.TemporaryDirectory() as folder:
+            display(Shown(data=Path(self.save(Path(folder) / "snapshot.png")).read_bytes()))
+
+    def save(self, path: str | Path) -> Path:
+        """Write a stand-alone page (`.html`), a picture (`.png`) or the raw maps (`.npz`); returns the path."""
+        from . import export
+
+        path = Path(path)
+        writers = {".html": export.save_html, ".png": export.save_png, ".npz": export.save_npz}
+        if path.suffix.lower() not in writers:
+            raise ValueError(f"cannot tell what to write to {path.name!r}: end it in {', '.join(writers)}")
+        writers[path.suffix.lower()](self, path)
+        return path
+
+    def close(self) -> None:
+        """Stop computing, end the thread, and close every widget of the Explorer."""
+        if not self._ready or self.comm is None:
+            return
+        self._ready = False
+        self._worker.close()
+        self.session.close()
+        self.face.close()
+        for held in (self.layout, self.style if self.has_trait("style") else None):
+            close_tree(held, set())
+        super().close()
+
+    # ---- what traits accept
+
+    @traitlets.validate("image")
+    def _check_image(self, proposal: Any) -> Any:
+        if self._ready and not self._quiet:
+            with self._told():
+                load_picture(proposal["value"], **self.session._loading)
+        return proposal["value"]
+
+    @traitlets.validate("target", "contrast")
+    def _check_class(self, proposal: Any) -> int | None:
+        value = proposal["value"]
+        if value is None and proposal["trait"].name == "contrast":
+            return None
+        with self._told():
+            return self.session.resolve_target(value)
+
+    @traitlets.validate("method")
+    def _check_method(self, proposal: Any) -> str:
+        with self._told():
+            return find(proposal["value"]).name
+
+    @contextmanager
+    def _told(self) -> Any:
+        """An error that Python raises is said in the status line as well."""
+        try:
+            yield
+        except Exception as error:
+            if self._ready:
+                self._say(error)
+            raise
+
+    # ---- wishes
+
+    @contextmanager
+    def _publishing(self) -> Any:
+        """Set traits and controls without that being a wish."""
+        with self._lock:
+            self._quiet += 1
+            try:
+                yield
+            finally:
+                self._quiet -= 1
+
+    @traitlets.observe("target", "contrast", "method")
+    def _changed(self, change: Any) -> None:
+        with self._lock:
+            if change["name"] == "target" and not self._quiet:
+                self._follow = False
+        self._ask()
+
+    @traitlets.observe("image")
+    def _image_changed(self, change: Any) -> None:
+        with self._lock:
+            if self._ready and not self._quiet:
+                self._pending, self._follow = change["new"], True
+        self._ask()
+
+    def _by_hand(self, name: str, value: Any) -> None:
+        """Do what a control asks; what cannot be done is said, not raised into a message handler."""
+        with self._lock:
+            self._hand = True
+            try:
+                setattr(self, name, value)
+            except Exception as error:
+                self._say(error)
+            finally:
+                self._hand = False
+
+    def _set_param(self, method: str, name: str, value: Any) -> None:
+        with self._lock:
+            self._hand = True
+            try:
+                setattr(self.params[method], name, value)
+            except Exception as error:
+                self._say(error)
+            finally:
+                self._hand = False
+
+    def _pay(self, method: str) -> None:
+        """A click on a row that names its cost."""
+        with self._lock:
+            self._paid_for = method
+            if self.method != method:
+                self._by_hand("method", method)
+            else:
+                self._ask(hand=True)
+
+    def _open_file(self, name: str, data: bytes) -> None:
+        """A file was uploaded or dropped on the stage."""
+        try:
+            picture = Image.open(io.BytesIO(data))
+            picture.load()
+        except Exception as error:
+            self._say(ValueError(f"{name} cannot be read as a picture: {sentence(error)}; try a PNG or JPEG"))
+            return
+        self._by_hand("image", picture)
+
+    def _ask(self, hand: bool = False, refresh: bool = False) -> None:
+        """Wish for the map of the state as it is now; it replaces whatever was wished before."""
+        with self._lock:
+            if not self._ready or self._quiet:
+                return
+            hand = hand or self._hand
+            if self._newest is not None and self.method != self._newest.method and self._paid_for != self.method:
+                self._paid_for = None
+            if not hand:
+                self._paid_for = self.method
+            new_picture = self._pending is not SAME
+            wish = Wish(self._pending, self.target, self.contrast, self.method, self.params[self.method].values(),
+                        paid=self._paid_for == self.method, refresh=refresh, point=self._point())
+            self._newest = wish
+            with self._publishing():
+                self._say(None)
+                if not new_picture:
+                    self._show_classes(self.target)
+                self.face.method.select(self.method)
+            self._worker.submit(lambda ticket: self._work(wish, ticket))
+
+    def _point(self) -> float:
+        body = self.face.method.bodies[self.method]
+        return getattr(body, "point", 0.5)
+
+    # ---- what is said beside the map
+
+    def _say(self, error: BaseException | None) -> None:
+        """One line in place of the device, with everything behind "details"; None takes it away."""
+        words = "" if error is None else sentence(error)
+        if words == self.error:
+            return
+        with self._publishing():
+            self.error = words
+            behind = "" if error is None else "".join(traceback.format_exception(error))
+            self.face.status.error(words, behind)
+
+    def _facts(self, *more: str) -> tuple[str, str, str]:
+        """Name, facts and long form for the status line."""
+        picture = self.session.picture
+        prepared = picture.description + (" (assumed)" if picture.assumed else "")
+        notes = [*self.session.notes, *more]
+        facts = "".join(f" · {fact}" for fact in (self.session.device, self.session.backend_name, prepared, *notes) if fact)
+        how = "assumed, since nothing says otherwise: use preprocess=, mean=, std=" if picture.assumed else "as given"
+        return self.session.name, facts, f"preprocessing {how}: {picture.description}" + "".join(f"; {n}" for n in notes)
+
+    def _show_picture(self) -> None:
+        self.face.set_picture(self.session.picture.shown)
+        self.face.status.show(*self._facts())
+
+    def _show_classes(self, target: int) -> None:
+        """The five most probable classes; the explained one takes the last row when it is not among them."""
+        session = self.session
+        chances, logits = session.probabilities, session.logits
+        rows = session.top(5)
+        if target not in [index for index, *_ in rows]:
+            rows[-1] = (target, session.label(target), float(chances[target]))
+        exact = [f"{label}: logit {plain(float(logits[i]))}, probability {plain(p, 4)}" for i, label, p in rows]
+        self.face.classes.show(rows, target, self.contrast, exact)
+
+    def _names(self) -> list[str]:
+        return [self.session.label(i) for i in range(len(self.session.logits))] if self.session.labels is not None else []
+
+    def _absent(self) -> dict[str, str]:
+        """Families that this model cannot serve, with the reason."""
+        why = {}
+        for method in methods().values():
+            if method.positions and self.session.default_layer is None:
+                why[method.family] = f"no layer with positions, so no {method.title}"
+            elif method.gradients and self.session.subject.script:
+                why[method.family] = "a scripted model gives no gradients"
+        return why
+
+    def _first(self, wanted: str, absent: dict[str, str]) -> str:
+        """The wanted method, or, where the model cannot serve it, the first that it can."""
+        if find(wanted).family not in absent:
+            return wanted
+        return next(name for name, method in methods().items() if method.family not in absent)
+
+    def _choose_region(self, region: int) -> None:
+        """Show one region taken away, from what is kept."""
+        with self._publishing():
+            map, body = self._shown[0], self.face.method.bodies[self.method]
+            if map is None or map.regions is None or not hasattr(body, "choose"):
+                return
+            inputs = self.session._opened.inputs
+            filled = self.session.picture.space.to_pixels(inputs.filled(inputs.fill(map.params["fill"])))
+            body.choose(region, to_uint8(filled), self.session.picture.shown)

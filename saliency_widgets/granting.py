@@ -1,0 +1,211 @@
+"""What the Explorer's worker does with a wish: open the picture, compute the map, show it, look closer."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .engine.worker import Cancelled, Ticket
+from .methods.registry import find
+from .saliency_map import SaliencyMap
+from .widgets import showing
+from .widgets.controls import same
+from .widgets.face import HINTS
+from .widgets.words import cost
+
+EXPENSIVE = 3.0  # seconds; what a hand asks for and costs more waits for a click that knows the price
+SAME = object()  # the picture stays
+
+
+class TooLong(Exception):
+    """A map that nobody agreed to pay for: evaluations missing and their seconds."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted, as it was when it was wanted. `paid`: no question about the cost."""
+
+    image: Any
+    target: int | None
+    contrast: int | None
+    method: str
+    params: dict[str, Any]
+    paid: bool
+    refresh: bool = False
+    point: float = 0.5
+
+    def same_map(self, other: "Wish | None") -> bool:
+        """Whether the other wish has the same map, whatever point of the path is looked at."""
+        return (other is not None and self.image is SAME and not self.refresh
+                and (self.target, self.contrast, self.method) == (other.target, other.contrast, other.method)
+                and all(same(v, other.params.get(k)) for k, v in self.params.items()))
+
+    def only_moved(self, other: "Wish") -> bool:
+        """Whether the two differ in parameters alone: in a drag the map before the last is worth showing."""
+        return self.image is SAME and (self.target, self.contrast, self.method) == (other.target, other.contrast, other.method)
+
+
+def to_uint8(pixels: Any) -> np.ndarray:
+    """A picture tensor `(C, H, W)` in 0..1 as uint8 `(H, W, 3)`, any channel count."""
+    array = pixels.detach().clamp(0, 1).mul(255).round().byte().cpu().numpy().transpose(1, 2, 0)
+    if array.shape[2] != 3:
+        array = array.mean(2, keepdims=True).round().astype(np.uint8).repeat(3, 2)
+    return array
+
+
+class Granting:
+    """The Explorer's work on its own thread. Everything shown is set under the lock, so that handlers see a whole."""
+
+    def _work(self, wish: Wish, ticket: Ticket) -> None:
+        self.add_class("sw-busy")
+        try:
+            if wish.refresh:
+                self.session.refresh()
+            if wish.image is not SAME:
+                wish = self._open(wish)
+            if not wish.same_map(self._last):
+                self._compute(wish, ticket)
+            elif self._shown[0] is not None:
+                with self._publishing():
+                    self.face.layers[0].stale = False
+                    self.face.method.show(self._shown[0])
+            self._look_closer(wish)
+        except TooLong as price:
+            if self._wanted(wish):
+                with self._publishing():
+                    self.face.layers[0].stale = False
+                    self.face.method.select(wish.method, waiting=f"≈ {cost(*price.args)}")
+                    self.face.method.show_evidence(None)
+        except Cancelled:
+            if ticket.newest:
+                self.face.layers[0].stale = False
+            raise
+        except Exception as error:
+            if self._wanted(wish):
+                self._fail(error)
+        finally:
+            self.remove_class("sw-busy")
+            if ticket.newest:
+                self.face.progress.rest(HINTS.get(find(self.method).family, ""))
+
+    def _open(self, wish: Wish) -> Wish:
+        """Take the new picture; where the model refuses it the old one stays."""
+        if wish.image is not self._kept_image:
+            self.face.layers[0].stale = True
+            try:
+                self.session.image = wish.image
+            except Exception:
+                with self._publishing():
+                    if self._pending is wish.image:
+                        self._pending, self.image = SAME, self._kept_image
+                raise
+        with self._publishing():
+            self._kept_image = wish.image
+            if self._pending is wish.image:
+                self._pending, self._last, self._paid_for = SAME, None, None
+                if self._follow:  # no class was chosen since: a new picture starts at its most probable one
+                    self.target, self._follow = self.session.target, False
+                self._shown[1] = None
+                self.face.layers[1].visible = False
+                self._show_picture()
+                self._show_classes(self.target)
+            if self._newest is not None and self._newest.image is wish.image:
+                self._newest = replace(self._newest, image=SAME, target=self.target)
+            return replace(wish, image=SAME, target=self.target)
+
+    def _compute(self, wish: Wish, ticket: Ticket) -> None:
+        session, started = self.session, time.monotonic()
+        session.contrast = wish.contrast
+        missing, seconds = session.estimate(wish.method, wish.params, wish.target)
+        if not wish.paid and seconds is not None and seconds > EXPENSIVE:
+            raise TooLong(missing, seconds)
+        if missing:
+            self.face.layers[0].stale = True
+
+        def progress(done: int, planned: int) -> None:
+            each = (time.monotonic() - started) / max(done, 1)
+            if not wish.paid and each * planned > EXPENSIVE and planned - done > 1:
+                raise TooLong(planned - done, each * (planned - done))
+            self.face.progress.advance(done, planned, each * (planned - done))
+
+        map = session.run(wish.method, wish.params, target=wish.target, ticket=ticket,
+                          on_map=lambda m: None if m.final else self._show_map(wish, m), on_progress=progress)
+        self._show_map(wish, map)
+        self._refresh_other(wish, ticket)
+        if map.final and self._wanted(wish):
+            self._last = wish
+            self._callbacks(map)
+
+    def _refresh_other(self, wish: Wish, ticket: Ticket) -> None:
+        """The second layer follows the class where that costs next to nothing; else it goes."""
+        other = self._shown[1]
+        if other is None or other.target == wish.target or not ticket.newest:
+            return
+        if self.session.estimate(other.method, other.params, wish.target)[0] <= 2:
+            other = self.session.run(other.method, other.params, target=wish.target, ticket=ticket)
+            with self._publishing():
+                self._shown[1] = self.maps[other.method] = other
+                showing.put(self.face.layers[1], other)
+        else:
+            self.maps.pop(other.method, None)
+            self._shown[1] = None
+            self.face.layers[1].visible = False
+
+    def _look_closer(self, wish: Wish) -> None:
+        """The pictures at one point of the path, all from what is kept."""
+        body, session = self.face.method.bodies[wish.method], self.session
+        if not hasattr(body, "show_point") or not self._wanted(wish) or self._shown[0] is None:
+            return
+        low, high = wish.params["alpha"]
+        alpha, baseline = float(np.clip(wish.point, low, high)), wish.params["baseline"]
+        if isinstance(baseline, (list, tuple)):
+            baseline = baseline[0]
+        inputs = session._opened.inputs
+        filled = inputs.filled(inputs.fill(baseline))
+        picture = to_uint8(session.picture.space.to_pixels(filled + alpha * (inputs.image - filled)))
+        known = body.alphas if body.alphas.size else np.array([alpha])
+        gradient = session.gradient_on_path(baseline, float(known[np.abs(known - alpha).argmin()]), wish.target)
+        total = None
+        if wish.params["rule"] == "trapezoid" and alpha > low:
+            part = {**wish.params, "alpha": (low, alpha)}
+            if session.estimate(wish.method, part, wish.target)[0] == 0:
+                total = session.run(wish.method, part, target=wish.target).heatmap()
+        with self._publishing():
+            body.show_point(alpha, low, picture, None if gradient is None else np.abs(gradient).max(0), total)
+
+    # ---- what is shown of it
+
+    def _wanted(self, wish: Wish) -> bool:
+        """Whether nothing was wished since that makes this wish's result misleading."""
+        with self._lock:
+            return self._ready and self._newest is not None and self._newest.only_moved(replace(wish, image=SAME))
+
+    def _show_map(self, wish: Wish, map: SaliencyMap) -> None:
+        """Show a map, finished or growing; the last one of another method moves to the second layer."""
+        if not self._wanted(wish):
+            return
+        family, (upper, lower) = find(map.method).family, self.face.layers
+        with self._publishing():
+            before = self._shown[0]
+            if before is None or before.method != map.method:
+                if before is not None and before.final:
+                    self._shown[1] = before
+                    showing.keep_below(lower, before, family)
+                showing.begin(upper, family)
+                self.face.stage.canvas.set_regions(None)
+            self._shown[0] = map
+            showing.put(upper, map)
+            self.maps = {m.method: m for m in reversed(self._shown) if m is not None}
+            if family == "cut":
+                self.face.stage.canvas.set_regions(map.regions)
+            self.face.method.show(map)
+            if family == "cut" and map.final:
+                self._choose_region(self.face.method.bodies[map.method].region)
+
+    def _fail(self, error: BaseException) -> None:
+        """Say what went wrong; the last map stays."""
+        with self._publishing():
+            self._say(error)
+            self.face.layers[0].stale = False

@@ -1,0 +1,74 @@
+"""The body of the CAM family: a film strip of layers, all from one evaluation, and any other layer by name."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+
+from .controls import Control
+from .film import Film
+
+if TYPE_CHECKING:
+    from ..saliency_map import SaliencyMap
+
+FRAMES = 8
+
+
+def choose_frames(names: Sequence[str], last: str | None, count: int = FRAMES) -> list[str]:
+    """At most `count` layer names in order, spread evenly, blocks before the layers inside them; `last` is kept."""
+    blocks = [n for n in names if any(other.startswith(n + ".") for other in names)]
+    pool = blocks if len(blocks) >= count else list(names)
+    if last in names:
+        pool = [n for n in names if n in pool or n == last]
+        pool = pool[: pool.index(last) + 1]
+    if len(pool) <= count:
+        return pool
+    return [pool[round(i * (len(pool) - 1) / (count - 1))] for i in range(count)]
+
+
+class CamPanel(ipywidgets.VBox):
+    """Eight thumbnails, then the parameters. `on_layer(name)` hears a click on a thumbnail."""
+
+    def __init__(self, controls: dict[str, Control], layers: Sequence[Any], default: str | None,
+                 on_layer: Callable[[str], None]):
+        self._on_layer, self._syncing = on_layer, False
+        self.layers = {layer.name: layer for layer in layers}
+        self.default = default
+        self.film = Film()
+        self.film.observe(self._chosen, "selected")
+        row = ipywidgets.HBox([c.widget for c in controls.values()])
+        row.add_class("sw-params")
+        super().__init__([self.film, row])
+
+    def set_picture(self, picture: np.ndarray) -> None:
+        self.film.set_picture(picture)
+
+    def show(self, map: SaliencyMap) -> None:
+        """Show the maps of all layers; one that is not among the eight takes the place of its neighbour."""
+        maps = map.details.get("maps") or {}
+        names = [name for name in self.layers if name in maps]
+        if not names:
+            return
+        chosen = map.details.get("layer") or map.params.get("layer") or self.default
+        frames = choose_frames(names, self.default)
+        if chosen in names and chosen not in frames:
+            order = {name: place for place, name in enumerate(names)}
+            frames[int(np.argmin([abs(order[f] - order[chosen]) for f in frames]))] = chosen
+        titles = {n: f"{n}: {self.layers[n].kind}, {' × '.join(map_(self.layers[n].shape))}" for n in frames}
+        self._syncing = True
+        try:
+            self.film.show({name: np.maximum(np.asarray(maps[name]), 0) for name in frames}, titles)
+            self.film.selected = frames.index(chosen) if chosen in frames else -1
+        finally:
+            self._syncing = False
+
+    def _chosen(self, change: dict) -> None:
+        names = self.film.names
+        if not self._syncing and 0 <= change["new"] < len(names):
+            self._on_layer(names[change["new"]])
+
+
+def map_(shape: Sequence[int]) -> list[str]:
+    return [str(n) for n in shape]

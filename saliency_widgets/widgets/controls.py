@@ -1,0 +1,186 @@
+"""Controls made from what a method declares: one widget per parameter, and the typed traits behind them."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import traitlets
+
+
+class Declared(traitlets.TraitType):
+    """A trait whose type, range and words are those of one declared method parameter."""
+
+    def __init__(self, parameter: Any):
+        super().__init__(default_value=parameter.default, help=parameter.help)
+        self.parameter = parameter
+        self.info_text = parameter.kind
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        try:
+            return self.parameter.validate(value)
+        except (ValueError, TypeError, LookupError) as error:
+            if obj._refused is not None:
+                obj._refused(error)
+            raise
+
+
+class MethodParams(traitlets.HasTraits):
+    """The parameters of one method as traits: `params.alpha = (0.2, 0.8)`; a bad value raises and changes nothing."""
+
+    _refused: Callable[[Exception], None] | None = None
+
+    def on_refusal(self, callback: Callable[[Exception], None]) -> None:
+        """Have `callback(error)` told of a value that is refused, besides the error that is raised."""
+        self._refused = callback
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and not self.has_trait(name):
+            known = ", ".join(sorted(self.trait_names())) or "none"
+            raise LookupError(f"unknown parameter {name!r}: this method has {known}")
+        super().__setattr__(name, value)
+
+    def values(self) -> dict[str, Any]:
+        """All parameters by name, as `Session.map` takes them."""
+        return {name: getattr(self, name) for name in self.trait_names()}
+
+    def __repr__(self) -> str:
+        return "(" + ", ".join(f"{name}={value!r}" for name, value in self.values().items()) + ")"
+
+
+class Params(Mapping):
+    """The parameters of every method: `params["integrated_gradients"].steps` or `params.integrated_gradients.steps`."""
+
+    def __init__(self, methods: Mapping[str, Any]):
+        self._methods = {
+            name: type(f"{name}_params", (MethodParams,), {p.name: Declared(p) for p in method.parameters})()
+            for name, method in methods.items()
+        }
+
+    def __getitem__(self, name: str) -> MethodParams:
+        try:
+            return self._methods[name]
+        except KeyError:
+            raise LookupError(f"unknown method {name!r}: choose one of {', '.join(self._methods)}") from None
+
+    def __getattr__(self, name: str) -> MethodParams:
+        if name.startswith("_") or name not in self._methods:
+            raise AttributeError(name)
+        return self._methods[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._methods)
+
+    def __len__(self) -> int:
+        return len(self._methods)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two parameter values are equal, arrays included."""
+    if a is b:
+        return True
+    try:
+        return bool(np.all(np.asarray(a) == np.asarray(b))) if np.ndim(a) or np.ndim(b) else bool(a == b)
+    except (ValueError, TypeError, RuntimeError):
+        return False
+
+
+def say(value: Any) -> str:
+    """A parameter's value in the words of a control."""
+    if value is None:
+        return "default"
+    if isinstance(value, str):
+        return value.replace("_", "–") if value == "gauss_legendre" else value.replace("_", " ")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return f"{value:g}"
+    if isinstance(value, tuple) and len(value) == 2 and all(isinstance(v, int) for v in value):
+        return f"{value[0]} × {value[1]}"
+    return "own"
+
+
+def ladder(parameter: Any) -> list[int]:
+    """Sensible values of an integer parameter: what it declares, else powers of two within its range."""
+    if parameter.choices:
+        return list(parameter.choices)
+    low, high = parameter.minimum or 1, parameter.maximum or 1024
+    steps = {2**k for k in range(3, 11) if low <= 2**k <= high}
+    return sorted(steps | {int(parameter.default)})
+
+
+def named(widget: ipywidgets.DOMWidget, name: str, tip: str = "") -> ipywidgets.DOMWidget:
+    """Give a control its accessible name: the front end copies the tooltip of `.sw-named` to where it must be."""
+    widget.tooltip = name if not tip else f"{name}: {tip}"
+    widget.add_class("sw-named")
+    return widget
+
+
+class Control:
+    """One parameter's widget, kept equal to its trait; `on_hand(name, value)` hears what a hand changes."""
+
+    def __init__(self, parameter: Any, params: MethodParams, on_hand: Callable[[str, Any], None],
+                 layers: tuple[str, ...] = (), default_layer: str | None = None):
+        self.parameter, self.params, self.on_hand = parameter, params, on_hand
+        self._layers, self._default_layer = layers, default_layer
+        self._syncing = False
+        self.widget = self._make()
+        self.widget.add_class("sw-param")
+        self.show(params._trait_values.get(parameter.name, parameter.default))
+        self.widget.observe(self._by_hand, "value")
+        params.observe(self._by_code, parameter.name)
+
+    def _options(self) -> list[tuple[str, Any]]:
+        parameter, kind = self.parameter, self.parameter.kind
+        if kind == "int":
+            return [(say(v), v) for v in ladder(parameter)]
+        if kind == "grid":
+            return [(f"{n} × {n}", (n, n)) for n in parameter.choices or (7, 14, 28)]
+        if kind == "layer":
+            return [(name, name) for name in self._layers]
+        return [(say(v), v) for v in parameter.choices or ()]
+
+    def _make(self) -> ipywidgets.DOMWidget:
+        parameter, words = self.parameter, self.parameter.name.replace("_", " ")
+        if parameter.kind == "window":
+            low, high = parameter.minimum or 0.0, 1.0 if parameter.maximum is None else parameter.maximum
+            slider = ipywidgets.FloatRangeSlider(min=low, max=high, step=parameter.step or 0.01, readout=False,
+                                                 value=(low, high), layout={"width": "auto"})
+            slider.add_class("sw-window")
+            return named(slider, f"{words} window", parameter.help)
+        if parameter.kind == "float":
+            return named(ipywidgets.FloatSlider(min=parameter.minimum or 0.0, max=parameter.maximum or 1.0,
+                                                step=parameter.step or 0.01, description=words), words, parameter.help)
+        if parameter.kind == "bool":
+            return named(ipywidgets.Checkbox(description=words, indent=False), words, parameter.help)
+        return named(ipywidgets.Dropdown(options=self._options(), description=words), words, parameter.help)
+
+    def show(self, value: Any) -> None:
+        """Let the widget say `value` without counting that as a hand's doing."""
+        if self.parameter.kind == "layer" and value is None:
+            value = self._default_layer
+        if self.parameter.kind == "grid" and not isinstance(value, tuple):
+            value = self.parameter.validate(value)
+        self._syncing = True
+        try:
+            if isinstance(self.widget, ipywidgets.Dropdown):
+                options = self._options()
+                known = next((i for i, (_, v) in enumerate(options) if same(v, value)), None)
+                if known is None:  # a value that only code can give gets a line of its own
+                    options.append((say(value), value))
+                    known = len(options) - 1
+                if [words for words, _ in options] != [words for words, _ in self.widget.options]:
+                    self.widget.options = options
+                self.widget.index = known
+            elif not same(self.widget.value, value):
+                self.widget.value = value
+        finally:
+            self._syncing = False
+
+    def _by_hand(self, change: Any) -> None:
+        if not self._syncing and not same(change["new"], getattr(self.params, self.parameter.name)):
+            self.on_hand(self.parameter.name, change["new"])
+
+    def _by_code(self, change: Any) -> None:
+        self.show(change["new"])

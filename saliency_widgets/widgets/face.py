@@ -1,0 +1,107 @@
+"""The Explorer's face: all parts composed as one column of status, stage and panel, and readout."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+
+from .classes import ClassPanel
+from .controls import Params
+from .layer_rows import LayerPanel
+from .layers import HeatLayer
+from .legend import Legend
+from .method import MethodPanel
+from .readout import Readout
+from .stage import Stage, Tools
+from .status import ProgressLine, StatusLine
+
+HINTS = {"path": "any α window: no further evaluation", "cam": "any layer: no further evaluation",
+         "cut": "any class: no further evaluation"}
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What the person did, told to whoever decides: see the panels for the arguments."""
+
+    pick: Callable[[int], None]
+    search: Callable[[str], None]
+    contrast: Callable[[int | None], None]
+    method: Callable[[str], None]
+    run: Callable[[str], None]
+    param: Callable[[str, str, Any], None]
+    point: Callable[[float], None]
+    region: Callable[[int], None]
+    file: Callable[[str, bytes], None]
+    refresh: Callable[[], None]
+    cancel: Callable[[], None]
+
+
+class Face:
+    """Builds the parts, holds them by name, and closes them all.
+
+    `children` are the three blocks for the root. `layers[0]` is the map being explored, `layers[1]` the last map of
+    another method.
+    """
+
+    def __init__(self, hands: Hands, methods: Mapping[str, Any], params: Params, *, classes: int,
+                 labels: Sequence[str] | None, layers: Sequence[Any] = (), default_layer: str | None = None,
+                 absent: Mapping[str, str] | None = None):
+        self.layers = [HeatLayer(order=0, opacity=0.7), HeatLayer(order=1, opacity=1.0, visible=False)]
+        self.stage = Stage(layers=self.layers)
+        self.legend, self.tools, self.readout = Legend(layers=self.layers), Tools(layers=self.layers), Readout(layers=self.layers)
+        self.status = StatusLine(hands.file, hands.refresh)
+        self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
+        self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
+                                  on_point=hands.point, on_region=hands.region, layers=layers,
+                                  default_layer=default_layer, absent=absent)
+        self.rows = LayerPanel(self.layers, ["the map", "the other map"], self.stage.canvas)
+        self.progress = ProgressLine(hands.cancel)
+        self.link = ipywidgets.jslink((self.stage.canvas, "help"), (self.status.help, "value"))
+        self.stage.canvas.on_drop(hands.file)
+        self.stage.canvas.on_region(hands.region)
+        self.stage.canvas.on_key(lambda key: hands.cancel() if key == "Escape" else None)
+        left = ipywidgets.VBox([self.stage, self.legend, self.tools])
+        left.add_class("sw-left")
+        panel = ipywidgets.VBox([self.classes, self.method, self.rows])
+        panel.add_class("sw-panel")
+        main = ipywidgets.Box([left, panel])
+        main.add_class("sw-main")
+        foot = ipywidgets.Box([self.readout, self.progress])
+        foot.add_class("sw-foot")
+        self.children = (self.status, main, foot)
+
+    def set_picture(self, picture: Any) -> None:
+        """Show another photograph, uint8 `(H, W, 3)`, everywhere it appears."""
+        self.stage.set_picture(picture)
+        for body in self.method.bodies.values():
+            if hasattr(body, "set_picture"):
+                body.set_picture(picture)
+
+    def close(self) -> None:
+        """Close every widget of ours, shown or hidden, with layouts, styles, links and plots."""
+        links = [self.link] + [link for row in (*self.rows.rows, self.rows.photo) for link in row.links]
+        links += [body.link for body in self.method.bodies.values() if hasattr(body, "link")]
+        seen: set[int] = set()
+        for root in (*links, *self.children, *self.layers, *self.method.hidden()):
+            close_tree(root, seen)
+
+
+def close_tree(value: Any, seen: set[int]) -> None:
+    """Close the widgets in `value` and whatever their traits hold, depth first.
+
+    The manager that all ipycanvases of a process share is left alone: others draw with it.
+    """
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            close_tree(item, seen)
+    elif isinstance(value, dict):
+        close_tree(list(value.values()), seen)
+    elif isinstance(value, ipywidgets.Widget) and id(value) not in seen and value.comm is not None:
+        if type(value).__name__ == "_CanvasManager":
+            return
+        seen.add(id(value))
+        held = list(value._trait_values.values())  # only what exists: reading a default would make a new widget
+        value.close()
+        close_tree([h for h in held if isinstance(h, (ipywidgets.Widget, list, tuple, dict))], seen)

@@ -1,0 +1,53 @@
+"""How a map goes onto a heat layer: what is drawn, in which colours, and what its signs mean in words."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .layers import HeatLayer
+
+if TYPE_CHECKING:
+    from ..saliency_map import SaliencyMap
+
+OPACITY = {"path": 0.9, "cam": 0.7, "cut": 0.75}  # what each family looks best with; a hand's choice stays
+STANDARD_COLOURS = {True: "signed", False: "magma"}
+
+
+def is_signed(map: SaliencyMap) -> bool:
+    """Whether values below zero are shown."""
+    return map.signed and map.default_sign == "both"
+
+
+def meaning(map: SaliencyMap) -> list[str]:
+    """What a positive and a negative value say, or the one phrase for an unsigned map."""
+    if not is_signed(map):
+        return [f"evidence for {map.label}"]
+    if map.region_scores is not None:
+        return [f"without it {map.label} falls", f"without it {map.label} rises"]
+    return [f"raises {map.label}", f"lowers {map.label}"]
+
+
+def put(layer: HeatLayer, map: SaliencyMap) -> None:
+    """Show a map on a layer, in the standard colours of its kind unless others were chosen."""
+    signed = is_signed(map)
+    if layer.cmap == STANDARD_COLOURS[not signed]:
+        layer.cmap = STANDARD_COLOURS[signed]
+    regions = {}
+    if map.region_scores is not None and map.regions is not None:
+        regions = {"regions": map.regions, "before": map.details.get("before"), "after": map.details.get("after", ())}
+    layer.show(map.heatmap(size=map.input_size, sign=map.default_sign), name=map.title,
+               unit=map.unit if signed else "of max", signed=signed, words=meaning(map), **regions)
+
+
+def begin(layer: HeatLayer, family: str) -> None:
+    """Prepare the upper layer for the first map of another method."""
+    layer.opacity = OPACITY.get(family, 0.9)
+    layer.contour = False
+    layer.visible = True
+
+
+def keep_below(layer: HeatLayer, map: SaliencyMap, family: str) -> None:
+    """Keep the last map of another method: as a contour over a path's map, else hidden until asked for."""
+    put(layer, map)
+    layer.opacity = 1.0
+    layer.contour = not is_signed(map) and family != "cam"
+    layer.visible = family == "path" and not is_signed(map)

@@ -1,0 +1,135 @@
+"""Numbers and sentences as the panels write them: real minus signs, units, short and lower case."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..saliency_map import SaliencyMap
+
+# The families in the order of the pills: title and the question that each answers.
+FAMILIES = {
+    "gradient": ("Gradient", "what would change the score?"),
+    "path": ("Path", "what built the score up, from black or from blur?"),
+    "cam": ("CAM", "where did this layer look?"),
+    "cut": ("Cut", "what happens without this part?"),
+    "reference": ("Reference", "compared with what?"),
+    "inside": ("Inside", "what does this layer see?"),
+}
+RESIDUAL_LIMIT = 0.02  # a larger share of the score difference is shown with ⚠
+
+
+def plain(value: float, digits: int = 2) -> str:
+    """Write a number with a real minus sign."""
+    text = f"{abs(value):.{digits}f}"
+    return ("−" if value < 0 and float(text) else "") + text
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Write a number that always carries its sign."""
+    text = f"{abs(value):.{digits}f}"
+    return ("−" if value < 0 and float(text) else "+") + text
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage, with one digit below 10 %."""
+    return f"{plain(100 * share, 1 if abs(share) < 0.1 else 0)} %"
+
+
+def evaluations(count: int) -> str:
+    """Write a count of model evaluations."""
+    return f"{count:,} evaluation".replace(",", " ") + ("" if count == 1 else "s")
+
+
+def duration(seconds: float) -> str:
+    """Write a time: `0.2 s`, `12 s`, `3 min`."""
+    return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def cost(count: int, seconds: float | None) -> str:
+    """Write what a map costs: `65 evaluations · 2.2 s`."""
+    return evaluations(count) + ("" if seconds is None else f" · {duration(seconds)}")
+
+
+def sentence(error: BaseException) -> str:
+    """Write an error as one line: the first line of its message, without a final stop."""
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"no file {str(error.filename)!r}: check the path"
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0].rstrip(".") or type(error).__name__
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How far a map can be trusted: a mark, a few words beside the method's name, the sentence behind them.
+
+    `remedy` names what a click may do about it ("double the steps"), empty where nothing helps.
+    """
+
+    ok: bool
+    text: str
+    sentence: str
+    remedy: str = ""
+
+
+def evidence(map: SaliencyMap, family: str) -> Evidence | None:
+    """Read the evidence off a map; None where the method promises nothing that could be checked."""
+    found = None
+    if map.residual is not None:
+        found = residual(map)
+    elif family == "cam":
+        found = kept_by_relu(map)
+    elif family == "cut" and map.region_scores is not None:
+        found = drops(map)
+    if map.warnings:
+        behind = found.sentence if found else ""
+        words = found.text if found and not found.ok else short(map.warnings[0])
+        return Evidence(False, words, " ".join([stop(w) for w in map.warnings] + [behind]).strip(),
+                        found.remedy if found else "")
+    return found
+
+
+def short(text: str, limit: int = 34) -> str:
+    """Cut a sentence at a word for the name row; the whole one stands in the tooltip."""
+    return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0].rstrip(",;:") + " …"
+
+
+def stop(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+def residual(map: SaliencyMap) -> Evidence:
+    """The gap between what the map sums to and what the score does, as a share of the score difference."""
+    gap, total = map.residual, float(np.asarray(map.values, dtype=np.float64).sum())
+    ok = abs(gap) <= RESIDUAL_LIMIT
+    rise = "" if gap == -1 else f"; the score rises by {signed(total / (1 + gap))}"
+    words = f"The map sums to {signed(total)} {map.unit}{rise}. The gap is {percent(abs(gap))} of that."
+    if map.last_change is not None:
+        words += f" The last refinement changed the map by {percent(map.last_change)}."
+    return Evidence(ok, f"residual {percent(abs(gap))}", words, "" if ok else "double the steps")
+
+
+def kept_by_relu(map: SaliencyMap) -> Evidence | None:
+    """The share of a raw class activation map that is positive, which ReLU keeps."""
+    values = np.asarray(map.values, dtype=np.float64)
+    mass = np.abs(values).sum()
+    if not mass:
+        return Evidence(False, "the map is zero", f"Nothing at this layer speaks for or against {map.label}.")
+    kept = float(np.maximum(values, 0).sum() / mass)
+    rows, columns = values.shape[-2:]
+    how = "Most of" if kept >= 0.6 else "Only a part of" if kept > 0 else "Nothing of"
+    cell = f"{map.input_size[0] / rows:.3g}"
+    return Evidence(kept >= 0.6, f"ReLU keeps {percent(kept)}",
+                    f"{how} the raw map is positive. ReLU removes the rest, which speaks against {map.label}. "
+                    f"{rows} × {columns} cells of {cell} px; what is finer is interpolated.")
+
+
+def drops(map: SaliencyMap) -> Evidence:
+    """What the single drops add up to; they say nothing about several regions taken away at once."""
+    scores = np.asarray(map.region_scores, dtype=np.float64)
+    total = float(scores.sum())
+    return Evidence(True, f"drops sum to {plain(total, 1)} {map.unit}",
+                    f"Taken one by one the {len(scores)} drops add up to {signed(total)} {map.unit}. Regions that lean "
+                    "on each other count more than once, or not at all: read a single drop with care.")
