@@ -44,7 +44,7 @@ def calibrated(name: str, size: int = 224, seed: int = 0, dtype: torch.dtype = t
 
     options = {"weights": None}
     if name in ("googlenet", "inception_v3"):
-        options |= {"init_weights": False, "transform_input": False}
+        options |= {"init_weights": False, "transform_input": False, "aux_logits": False}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = getattr(torchvision.models, name)(**options)

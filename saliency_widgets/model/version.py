@@ -110,6 +110,6 @@ def _sample(tensor: Tensor) -> Tensor | None:
     while math.gcd(step, extent) != 1:  # else one position of each filter, or one channel, would be all that is seen
         step -= 1
     try:
-        return tensor.detach().as_strided((1 + (extent - 1) // step,), (step,))
+        return tensor.as_strided((1 + (extent - 1) // step,), (step,))
     except (RuntimeError, NotImplementedError):  # tensor subclasses without strides: identity must do
         return None
