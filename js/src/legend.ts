@@ -10,8 +10,12 @@ const BINS = 118;
 const RAMP = 8;
 const TALLEST = 72;
 
-/** The three words under the ramp; `width` in CSS pixels decides whether there is room for the class. */
-export function legendWords(layer: LayerState, width: number): [string, string, string] {
+/** The three words under the ramp; without room for the class (`width`, `measure` in CSS pixels) only the verb. */
+export function legendWords(
+  layer: LayerState,
+  width: number,
+  measure: (text: string) => number,
+): [string, string, string] {
   const [low, high] = layer.limits;
   const digits = high < 0.095 ? 3 : 2;
   const [up = "", down = ""] = layer.words;
@@ -19,14 +23,19 @@ export function legendWords(layer: LayerState, width: number): [string, string, 
     const end = layer.unit === "of max" ? `${plain(high, digits)}, the maximum` : `${plain(high, digits)} ${layer.unit}`;
     return [low === 0 ? "0" : plain(low, digits), width < 300 ? "" : up, end];
   }
-  const room = (up.length + down.length) * 5.6 + 150 < width;
-  const brief = (words: string) => (room ? words : (words.split(" ")[0] ?? ""));
   const zero = low < 0 && high > 0 ? "0" : "";
-  return [
-    `${plain(low, digits)}  ${brief(down)}`.trim(),
-    zero,
-    `${brief(up)}  +${plain(high, digits)} ${layer.unit}`.trim(),
-  ];
+  const left = (words: string) => `${plain(low, digits)}  ${words}`.trim();
+  const right = (words: string) => `${words}  +${plain(high, digits)} ${layer.unit}`.trim();
+  const room = width / 2 - 24;
+  if (measure(left(down)) <= room && measure(right(up)) <= room) return [left(down), zero, right(up)];
+  return [left(verb(down, up)), zero, right(verb(up, down))];
+}
+
+/** What tells the two ends apart: `raises` of `raises cat`, `falls` of `without it cat falls`. */
+export function verb(words: string, other: string): string {
+  const [a, b] = [words.split(" "), other.split(" ")];
+  const i = a.findIndex((word, k) => word !== b[k]);
+  return i < 0 ? "" : i === 0 ? a[0] : a.slice(i).join(" ");
 }
 
 function* values(layer: LayerState): Generator<number> {
@@ -100,7 +109,8 @@ export function mountLegend(el: HTMLElement, signal: AbortSignal): LegendHandle 
       x.fillStyle = colour("--ink");
       x.fillRect(px - d / 2, top, d, h - top);
     }
-    const texts = legendWords(layer, w / d);
+    x.font = `11px ${style.fontFamily}`;
+    const texts = legendWords(layer, w / d, (text) => x.measureText(text).width);
     texts.forEach((text, i) => (words[i].textContent = text));
     canvas.setAttribute("aria-label", `legend of ${layer.name}: ${texts.filter(Boolean).join(", ")}`);
   };
