@@ -8,7 +8,7 @@ import numpy as np
 
 Field = np.ndarray
 Texture = Callable[[Field, Field, float], Field]
-# A texture takes u, v in units of the object's radius and a phase in 0..1; 0 is the first colour, 1 the second.
+# A texture takes u, v in units of the radius and a phase in 0..1; 0 is the first colour, 1 the second.
 
 
 def stripes(u: Field, v: Field, phase: float) -> Field:

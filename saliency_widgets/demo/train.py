@@ -1,7 +1,7 @@
 """Train the three embedded checkpoints from a seed: `python -m saliency_widgets.demo.train`.
 
 Everything is rendered here; nothing is downloaded. It prints the held-out accuracy of each checkpoint as it
-is loaded again from disk, and for the two planted shortcuts how often the shortcut alone flips the prediction.
+is read back, and for the two planted shortcuts how often the shortcut alone flips the prediction.
 """
 
 from __future__ import annotations
