@@ -24,7 +24,7 @@ export function mountLine(el: HTMLElement): LineHandle {
       return;
     }
     const list = readings(layers, probe);
-    line.replaceChildren(element("span", "sw-at", {}, `(${probe.x}, ${probe.y})`));
+    line.replaceChildren(element("span", "sw-at", {}, `(${probe.x}, ${probe.y})`), " ");
     list.forEach((r, i) => {
       if (i) line.append(muted("\u2002·\u2002"));
       const [lead, number, rest] = r.lead;

@@ -78,7 +78,11 @@ export function mountStage(
     paintOver();
     const acks = state.layers.filter((l) => l.seq > 0 && l.seq !== acked.get(l.id)).map((l) => [l.id, l.seq] as [string, number]);
     for (const [id, seq] of acks) acked.set(id, seq);
-    if (acks.length) callbacks.painted?.(acks);
+    if (acks.length) {
+      // Also for whoever must know from outside what is on screen.
+      el.dataset.painted = state.layers.map((l) => l.seq).join(" ");
+      callbacks.painted?.(acks);
+    }
     if (fading) redraw();
   };
   const regionMap = (): RegionMap | null => state.regions ?? topVisible(state.layers)?.regions ?? null;
