@@ -13,7 +13,7 @@ from .saliency_map import SaliencyMap
 from .widgets import showing
 from .widgets.controls import same
 from .widgets.face import HINTS
-from .widgets.words import cost
+from .widgets.words import duration
 
 EXPENSIVE = 3.0  # seconds; what a hand asks for and costs more waits for a click that knows the price
 SAME = object()  # the picture stays
@@ -76,7 +76,7 @@ class Granting:
             if self._wanted(wish):
                 with self._publishing():
                     self.face.layers[0].stale = False
-                    self.face.method.select(wish.method, waiting=f"≈ {cost(*price.args)}")
+                    self.face.method.select(wish.method, waiting=f"{price.args[0]} · ≈ {duration(price.args[1])}")
                     self.face.method.show_evidence(None)
         except Cancelled:
             if ticket.newest:

@@ -25,7 +25,7 @@ class CutPanel(ipywidgets.VBox):
 
     def __init__(self, controls: dict[str, Control], on_region: Callable[[int], None]):
         self._on_region = on_region
-        scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
+        scales = {"x": bqplot.OrdinalScale(domain=[0]), "y": bqplot.LinearScale()}
         bars = {"scales": scales, "padding": 0.25, "x": [0], "y": [0.0]}
         self.marks = {name: bqplot.Bars(colors=[colour], **bars) for name, colour in
                       (("raises", "#dd6a5c"), ("lowers", "#5b9bd0"), ("chosen", "#888"))}
@@ -67,7 +67,7 @@ class CutPanel(ipywidgets.VBox):
         ranked = scores[self.ranks]
         with self.figure.hold_sync():
             x, y = self.marks["raises"].scales["x"], self.marks["raises"].scales["y"]
-            x.min, x.max = -0.5, len(scores) - 0.5
+            x.domain = list(range(len(scores)))
             y.min, y.max = min(0.0, float(ranked.min())), max(0.0, float(ranked.max())) or 1.0
         self.words.value = (f"drop of {len(scores)} regions, ranked<br>"
                             f"{signed(ranked[0])} to {signed(ranked[-1])} {escape(map.unit)}")

@@ -7,7 +7,7 @@ import ipywidgets
 import traitlets
 from ipywidgets import jsdlink, jslink
 
-from ..colormaps import COLORMAPS, lut
+from ..colormaps import COLORMAPS, DIVERGING, lut
 from .controls import named
 from .layers import HeatLayer
 
@@ -15,10 +15,12 @@ SATURATIONS = (("colour", 1.0), ("muted", 0.4), ("grey", 0.0))
 
 
 def ramp(name: str) -> str:
-    """A colour map as a CSS gradient of eleven stops."""
-    table = lut(name)
-    stops = [tuple(table[3 * i : 3 * i + 3]) for i in range(0, 256, 25)] + [tuple(table[-3:])]
-    return "linear-gradient(90deg," + ",".join(f"rgb{stop}" for stop in stops) + ")"
+    """A colour map as a CSS gradient, clear where a layer is clear: at zero."""
+    table, stops = lut(name), []
+    for i in range(0, 256, 17):
+        size = abs(2 * i / 255 - 1) ** 0.45 if name in DIVERGING else (i / 255) ** 0.6
+        stops.append(f"rgb({table[3 * i]} {table[3 * i + 1]} {table[3 * i + 2]} / {size:.2f})")
+    return f"linear-gradient(90deg,{','.join(stops)})"
 
 
 def opacity_slider(name: str) -> ipywidgets.FloatSlider:
@@ -68,6 +70,12 @@ class LayerRow(ipywidgets.Box):
         self._paint(None)
         super().__init__([self.visible, self.name, self.opacity, self.ramp, self.contour, self.menu, pop])
         self.add_class("sw-layer")
+        layer.observe(self._appear, "seq")
+        self._appear(None)
+
+    def _appear(self, _: object) -> None:
+        """A row keeps its place from the start and shows as soon as its layer holds a map."""
+        self.layout.visibility = "visible" if self.layer.seq else "hidden"
 
     def _paint(self, _: object) -> None:
         name = COLORMAPS[self.layer.cmap_index]

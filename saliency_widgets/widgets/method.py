@@ -21,7 +21,7 @@ ROW_KINDS = ("int", "choice", "fill", "grid", "float", "layer")  # shown in the 
 
 
 class MethodRows(ipywidgets.VBox):
-    """The methods of a family as rows of name, source and cost; a click asks for the map. `on_pick(name)`."""
+    """The methods of a family as rows of name, question and cost; a click asks for the map. `on_pick(name)`."""
 
     def __init__(self, methods: Sequence[Any], on_pick: Callable[[str], None]):
         self.buttons, self.costs, rows = {}, {}, []
@@ -29,7 +29,7 @@ class MethodRows(ipywidgets.VBox):
             button = ipywidgets.Button(description=method.title, tooltip=method.paper)
             button.on_click(lambda _, name=method.name: on_pick(name))
             button.add_class("sw-row-button")
-            source = ipywidgets.HTML(f"<span class=sw-m title='{escape(method.paper)}'>{escape(method.paper)}</span>")
+            source = ipywidgets.HTML(f"<span class=sw-m>{escape(FAMILIES[method.family][1])}</span>")
             price = ipywidgets.HTML()
             row = ipywidgets.Box([button, source, price])
             row.add_class("sw-wait-row")
@@ -91,6 +91,7 @@ class MethodPanel(ipywidgets.VBox):
         self.more.add_class("sw-pop")
         name_row = ipywidgets.HBox([self.choice, self.evidence, self.menu, self.more])
         name_row.add_class("sw-name-row")
+        self._prices: dict[str, str] = {}
         self.params, self.controls, self.bodies, self.menus, self.rows = params, {}, {}, {}, {}
         for name, method in methods.items():
             controls = {p.name: Control(p, params[name], lambda n, v, m=name: on_param(m, n, v),
@@ -137,18 +138,22 @@ class MethodPanel(ipywidgets.VBox):
             self._syncing = False
         if waiting:
             self.rows[name].price(name, waiting)
+            self.price.value = "waits for a click"
         self.body.children = (self.rows[name] if waiting else self.bodies[name],)
         self.more.children = tuple(self.menus[name])
         self.menu.layout.visibility = "visible" if self.menus[name] else "hidden"
         self.menu.value = False
 
-    def show(self, map: SaliencyMap, seconds: float | None = None) -> None:
+    def show(self, map: SaliencyMap) -> None:
         """Show what a finished or growing map says about itself."""
         body = self.bodies[map.method]
         if hasattr(body, "show"):
             body.show(map)
         self.show_evidence(evidence(map, self.methods[map.method].family), map)
-        self.price.value = escape(cost(map.evaluations, seconds)) if map.evaluations else "no further evaluation"
+        if map.evaluations:
+            start = "all layers from " if self.methods[map.method].family == "cam" else ""
+            self._prices[map.method] = start + cost(map.evaluations, map.seconds if map.final else None)
+        self.price.value = escape(self._prices.get(map.method, "0 evaluations: all is kept"))
 
     def show_evidence(self, found: Evidence | None, map: SaliencyMap | None = None) -> None:
         """Write ✓ or ⚠ with a few words; the sentence behind them opens on hover and focus."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
 
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+HEIGHT, TOP, BOTTOM = 54, 6, 4  # pixels of the plot above its axis, and its margins
 
 
 class PathPanel(ipywidgets.VBox):
@@ -31,21 +32,22 @@ class PathPanel(ipywidgets.VBox):
         self.whole = bqplot.Lines(colors=["#888"], stroke_width=1, **line)
         self.summed = bqplot.Lines(colors=["#888"], stroke_width=1, line_style="dashed", **line)
         self.inside = bqplot.Lines(colors=["#1976d2"], stroke_width=2, **line)
-        self.here = bqplot.Scatter(scales=scales, x=[0.0], y=[0.0], default_size=36, colors=["white"], stroke="black")
         self.figure = bqplot.Figure(
-            marks=[self.whole, self.summed, self.inside, self.here], padding_x=0, padding_y=0,
-            fig_margin={"top": 6, "bottom": 4, "left": 0, "right": 0}, min_aspect_ratio=0.01, max_aspect_ratio=100,
-            display_toolbar=False, layout={"height": "54px", "width": "auto", "min_width": "0"})
+            marks=[self.whole, self.summed, self.inside], padding_x=0, padding_y=0,
+            fig_margin={"top": TOP, "bottom": BOTTOM, "left": 0, "right": 0}, min_aspect_ratio=0.01, max_aspect_ratio=100,
+            display_toolbar=False, layout={"height": f"{HEIGHT}px", "width": "auto", "min_width": "0"})
         self.figure.add_class("sw-curve")
         self.window = controls["alpha"].widget if "alpha" in controls else None
         self.playhead = named(ipywidgets.IntSlider(value=50, min=0, max=100, readout=False, layout={"width": "auto"}),
                               "α shown below", "per cent of the path")
         self.playhead.add_class("sw-playhead")
         self.playhead.observe(self._moved, "value")
-        self.axis, self.words = ipywidgets.HTML(), ipywidgets.HTML()
+        # The dot on the curve is not a bqplot mark: those pad the axis by their size.
+        self.axis, self.words, self.here = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.here.add_class("sw-here")
         self.axis.add_class("sw-axis")
         self.words.add_class("sw-plot-words")
-        plot = ipywidgets.Box([w for w in (self.figure, self.words, self.window, self.playhead, self.axis) if w])
+        plot = ipywidgets.Box([w for w in (self.figure, self.words, self.window, self.playhead, self.here, self.axis) if w])
         plot.add_class("sw-plot")
         self.at = Pictured("picture at α", "the picture on the path")
         self.gradient = Pictured("gradient there", "size of the gradient at this point")
@@ -83,8 +85,10 @@ class PathPanel(ipywidgets.VBox):
 
     def _mark(self, alpha: float) -> None:
         if self.alphas.size:
-            with self.here.hold_sync():
-                self.here.x, self.here.y = [alpha], [float(np.interp(alpha, self.alphas, self.scores))]
+            scale = self.inside.scales["y"]
+            share = (np.interp(alpha, self.alphas, self.scores) - scale.min) / ((scale.max - scale.min) or 1.0)
+            top = TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
+            self.here.value = f"<i style='left:{100 * alpha:.2f}%;top:{top:.1f}px'></i>"
 
     def show(self, map: SaliencyMap) -> None:
         """Draw the score along the path and what the map sums to inside its window."""

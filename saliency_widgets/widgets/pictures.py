@@ -1,6 +1,7 @@
 """Small pictures for the panels: maps and photographs as PNG bytes."""
 from __future__ import annotations
 
+import base64
 import io
 
 import ipywidgets
@@ -8,8 +9,6 @@ import numpy as np
 from PIL import Image
 
 from ..colormaps import lut
-
-SIDE = 112  # CSS pixels; maps are small enough to send as they are
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -52,18 +51,18 @@ def faded(picture: np.ndarray, keep: np.ndarray) -> np.ndarray:
 
 
 class Pictured(ipywidgets.VBox):
-    """One square picture with a caption below."""
+    """One square picture with a caption below; `alt` says to those who do not see it what it is."""
 
     def __init__(self, caption: str, alt: str):
-        self.image = ipywidgets.Image(format="png", value=b"", layout={"visibility": "hidden"})
-        self.image.tooltip = alt
-        self.caption = ipywidgets.HTML(caption)
+        self.alt = alt
+        self.image, self.caption = ipywidgets.HTML(), ipywidgets.HTML(caption)
+        self.image.add_class("sw-square")
         super().__init__([self.image, self.caption])
         self.add_class("sw-pictured")
 
     def show(self, pixels: np.ndarray, caption: str | None = None) -> None:
         """Show uint8 pixels; the caption may hold `<b>`."""
-        self.image.value = png(pixels)
-        self.image.layout.visibility = "visible"
+        data = base64.b64encode(png(pixels)).decode()
+        self.image.value = f'<img alt="{self.alt}" src="data:image/png;base64,{data}">'
         if caption is not None:
             self.caption.value = caption
