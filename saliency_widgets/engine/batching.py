@@ -7,12 +7,14 @@ from typing import Hashable
 START = 4      # measured: batches of 4 to 8 beat 1 and 50 almost everywhere on a CPU
 LARGEST = 64
 GAIN = 0.95    # a larger batch must cost under this share per picture to be kept
+PATIENCE = 0.2  # seconds: between batches a newer wish is heard, so a batch that takes longer is not doubled
 
 
 class BatchSizes:
     """Batch sizes by key (model, shape, device, kind of work), learnt from the time of real batches.
 
-    No evaluation is spent on measuring: after a full batch the next doubling is tried until it stops paying.
+    No evaluation is spent on measuring: after a full batch the next doubling is tried until it stops paying, or until
+    a batch takes so long that a drag would feel it.
     """
 
     def __init__(self):
@@ -46,7 +48,7 @@ class BatchSizes:
             if smaller is not None and times[best] > GAIN * smaller:
                 self._best[key] = best // 2
                 self._settled.add(key)
-            elif best * 2 <= LARGEST:
+            elif best * 2 <= LARGEST and seconds <= PATIENCE:
                 self._best[key] = best * 2
             else:
                 self._settled.add(key)

@@ -64,12 +64,14 @@ def test_a_picture_that_never_fits_says_so(monkeypatch):
 def test_sizes_grow_while_it_pays_and_settle():
     sizes = BatchSizes()
     assert sizes.size("k") == START
-    sizes.measured("k", 4, 4.0)
+    sizes.measured("k", 4, 0.04)
     assert sizes.size("k") == 8
-    sizes.measured("k", 8, 7.9)       # no better per picture: back to 4, for good
+    sizes.measured("k", 8, 0.079)     # no better per picture: back to 4, for good
     assert sizes.size("k") == 4
-    sizes.measured("k", 4, 0.1)
-    assert sizes.size("k") == 4 and sizes.seconds("k") == pytest.approx(0.025)
+    sizes.measured("k", 4, 0.02)
+    assert sizes.size("k") == 4 and sizes.seconds("k") == pytest.approx(0.005)
+    sizes.measured("slow", 4, 1.0)    # a batch of 8 would keep a drag waiting
+    assert sizes.size("slow") == 4
 
 
 def test_a_small_store_changes_nothing_but_the_counts():
