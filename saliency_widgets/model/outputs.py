@@ -102,7 +102,7 @@ def call_model(model: Callable[[Tensor], Any], x: Tensor) -> Any:
 def _complaint(model: Any, x: Tensor, error: Exception) -> str:
     wants, has = input_channels(model), x.shape[1] if x.dim() > 1 else None
     if wants is not None and has is not None and wants != has:
-        return f"the model's first convolution wants {_channels(wants)}, the picture has {has}: its input is {tuple(x.shape)}"
+        return f"the model's first convolution wants {_channels(wants)}, the picture has {has} (input {tuple(x.shape)}){_remedy(wants, x)}"
     first = next(iter(str(error).splitlines()), "")
     tensor = next((p for p in _parameters(model) if p.is_floating_point()), None)
     if tensor is not None and (tensor.dtype != x.dtype or tensor.device != x.device):
@@ -110,6 +110,16 @@ def _complaint(model: Any, x: Tensor, error: Exception) -> str:
                 f"{type(error).__name__}: {first}")
     return (f"the model failed on an input of shape {tuple(x.shape)}: {type(error).__name__}: {first}. "
             f"Check the picture's size with preprocess=")
+
+
+def _remedy(wants: int, x: Tensor) -> str:
+    if x.shape[-1] == wants and x.dim() == 4:
+        return ": channels come first, use x.permute(2, 0, 1)"
+    if wants == 1:
+        return ": average the channels, x.mean(-3, keepdim=True), or give the picture as an image"
+    if x.shape[1] == 1:
+        return f": repeat it, x.expand({wants}, -1, -1), or give the picture as an image"
+    return f": give the input tensor ({wants}, H, W)"
 
 
 def _channels(count: int) -> str:
@@ -130,8 +140,8 @@ def input_channels(model: Any) -> int | None:
     if not isinstance(model, nn.Module):
         return None
     for module in model.modules():
-        if isinstance(module, nn.LazyConv2d):
-            return None
+        if isinstance(module, torch.jit.ScriptModule) and module.original_name == "Conv2d":
+            return module.weight.shape[1]
         if isinstance(module, nn.Conv2d):
             return module.in_channels
         if isinstance(module, nn.Linear):  # pictures flattened first: a later convolution says nothing of the input

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps
 
 _LARGE = 40e6  # pixels; above this a JPEG is decoded at a fraction of its size
-_LARGEST = 180e6  # pixels; a picture above this is refused: a small file can decode to many gigabytes
+_LARGEST = 150e6  # pixels; a picture above this is refused: a small file can decode to many gigabytes
 _WANTED = "a path, a PIL image, a uint8 array (H, W, 3) or the model's input tensor (C, H, W) is wanted"
 
 
@@ -27,7 +27,7 @@ def open_picture(img: Any, background: Any = "white", grey: bool = False) -> tup
     notes: list[str] = []
     match img:
         case Image.Image():
-            image = _loaded(img, "the picture", notes)
+            image = _loaded(img, "the picture")
         case np.ndarray():
             image = _from_array(img)
         case str() | os.PathLike():
@@ -76,29 +76,31 @@ def _from_stream(stream: Any, name: str, notes: list[str]) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit speaks below
             image = Image.open(stream)
+        turned = image.getexif().get(0x0112, 1)
+        frames = getattr(image, "is_animated", False) and image.format != "MPO"  # phones put a preview there
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{name} is too large to open ({error}): shrink it first, 224 pixels are all that most models see") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
+        raise ValueError(f"{name} is too large to open ({error}): shrink it first, most models see 224 × 224 of it") from error
+    except Exception as error:  # UnidentifiedImageError, OSError, SyntaxError, struct.error, ...
         raise ValueError(f"{name} is not a picture that Pillow can read, or its beginning is damaged ({error}): "
                          f"open it in a viewer and save it as PNG or JPEG") from error
-    turned = image.getexif().get(0x0112, 1)
-    image = _loaded(image, name, notes)
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append(f"first of {image.n_frames} frames")
+    size = image.size
+    if size[0] * size[1] > _LARGE and image.format in ("JPEG", "MPO"):
+        image.draft(None, (1024, 1024))
+        if image.size != size:
+            notes.append(f"{size[0]} × {size[1]} pixels, decoded at {image.width} × {image.height}")
+    image = _loaded(image, name)
+    if frames:
+        notes.append("first of several frames")
     if turned in range(2, 9):
         image = ImageOps.exif_transpose(image)
         notes.append("turned upright as its EXIF says")
     return image
 
 
-def _loaded(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
+def _loaded(image: Image.Image, name: str) -> Image.Image:
     width, height = image.size
     if width * height > _LARGEST:
         raise ValueError(f"{name} has {width} × {height} pixels, {_LARGEST / 1e6:.0f} million are the limit: shrink it first")
-    if width * height > _LARGE and getattr(image, "format", None) == "JPEG":
-        image.draft(None, (1024, 1024))
-        if image.size != (width, height):
-            notes.append(f"{width} × {height} pixels, decoded at {image.width} × {image.height}")
     try:
         image.load()
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, ...
@@ -178,16 +180,17 @@ def _colour(background: Any) -> tuple[int, int, int]:
 
 
 def _channels(image: Image.Image, grey: bool, notes: list[str]) -> Image.Image:
+    try:
+        rgb = image.convert("RGB")
+    except ValueError as error:
+        raise ValueError(f"a picture of mode {image.mode} cannot be made RGB: save it as an RGB PNG or JPEG") from error
     if grey:
-        if image.mode not in ("L", "1"):
-            bands = np.asarray(image.convert("RGB"))
-            if (bands[..., :1] != bands).any():
-                notes.append("made grey: the model takes 1 channel")
-        return image.convert("L")
-    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        bands = np.asarray(rgb)
+        if image.mode not in ("L", "1") and (bands[..., :1] != bands).any():
+            notes.append("made grey: the model takes 1 channel")
+        return image.convert("L") if image.mode in ("L", "1") else rgb.convert("L")
+    if image.mode in ("CMYK", "YCbCr", "HSV"):
         notes.append(f"{image.mode} converted to RGB")
     elif image.mode in ("L", "1"):
         notes.append("grey picture, repeated to 3 channels")
-    if image.mode == "P":
-        image.apply_transparency()
-    return image.convert("RGB")
+    return rgb

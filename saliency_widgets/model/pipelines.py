@@ -23,7 +23,7 @@ _FILTERS = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BI
 class Pipeline:
     """A way from a PIL image to the model's input: a callable (`apply`), or a resize and crop that we do ourselves.
 
-    `resize` is the length of the shorter side, or both sides (height, width); None leaves the size as it is.
+    `resize` is the length of the shorter side, or (height, width) to cover, exactly with `squash`; None leaves the size.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Pipeline:
     statistics: Statistics | None = None
     resize: int | tuple[int, int] | None = None
     size: tuple[int, int] | None = None
+    squash: bool = False
     filter: Image.Resampling = Image.Resampling.BILINEAR
     assumed: bool = False
     description: str | None = None
@@ -52,7 +53,10 @@ class Pipeline:
         if self.resize is None or self.size is None:
             return image
         if isinstance(self.resize, tuple):
-            width, height = self.resize[1], self.resize[0]
+            height, width = self.resize
+            if not self.squash:  # timm's ResizeKeepRatio: as small as covers both
+                scale = min(image.height / height, image.width / width)
+                height, width = round(image.height / scale), round(image.width / scale)
         else:
             image = _less_narrow(image)
             short, long = sorted(image.size)
@@ -68,11 +72,12 @@ class Pipeline:
         """The line about preprocessing for the status line."""
         if self.description is not None and given is None:
             return self.description
-        where = "as it is" if self.apply is None and self.resize is None else f"crop {_size(x.shape[-2:])}"
+        if self.resize is None and not hasattr(self.apply, "crop_size"):
+            where = "size as it is" if self.apply is None else f"{self.name} to {_size(x.shape[-2:])}"
+        else:
+            where = f"crop {_size(x.shape[-2:])}"
         statistics = given or self.statistics
-        if statistics is None:
-            return f"{where}, pixels 0..1" if self.apply is None else f"{self.name}, {_size(x.shape[-2:])}"
-        return f"{where}, {_called(statistics)}"
+        return f"{where}, {_called(statistics)}" if statistics else where if self.apply else f"{where}, pixels 0..1"
 
 
 def _size(shape: Iterable[int]) -> str:
@@ -149,8 +154,10 @@ def _from_timm(config: Any) -> Pipeline:
     scaled = int(rows / share), int(columns / share)
     if mode not in ("center", "squash"):
         raise ValueError(f"the model's pretrained_cfg asks for crop_mode {mode!r}; known are center and squash: give preprocess= yourself")
-    resize = scaled[0] if rows == columns and mode == "center" else scaled
-    return Pipeline("pretrained_cfg", statistics=(mean, std), resize=resize, size=(rows, columns), filter=_FILTERS[filter_name])
+    squash = mode == "squash"
+    resize = scaled[0] if rows == columns and not squash else scaled
+    return Pipeline("pretrained_cfg", statistics=(mean, std), resize=resize, size=(rows, columns), squash=squash,
+                    filter=_FILTERS[filter_name])
 
 
 def statistics_of(transform: Any) -> Statistics | None:

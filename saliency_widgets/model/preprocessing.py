@@ -7,13 +7,12 @@ from typing import Any, Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from .clone import unwrap
 from .outputs import describe, input_channels
 from .pictures import open_picture
-from .pipelines import IMAGENET_MEAN, IMAGENET_STD, Pipeline, find_pipeline
+from .pipelines import IMAGENET_MEAN, IMAGENET_STD, Pipeline, Statistics, find_pipeline
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,8 @@ def load_picture(img: Any, model: Any = None, *, preprocess: Any = "auto", mean:
     given = _given(mean, std)
     pipeline = find_pipeline(model, preprocess)
     if isinstance(img, Tensor):
-        return _from_tensor(img, model, pipeline, preprocess, given, dtype)
-    wants = input_channels(model)
-    image, notes = open_picture(img, background, grey=wants == 1)
-    pixels = None
+        return _from_tensor(img, pipeline, preprocess == "auto", given, dtype)
+    image, notes = open_picture(img, background, grey=input_channels(model) == 1)
     if pipeline.apply is None:
         image = pipeline.crop(image)
         channels = len(image.getbands())
@@ -86,23 +83,23 @@ def load_picture(img: Any, model: Any = None, *, preprocess: Any = "auto", mean:
     x = pipeline.run(image)
     _check(x, f"preprocess={pipeline.name} gave")
     x = x if x.dim() == 4 else x[None]
-    _same_channels(x, model, f"preprocess={pipeline.name} gave")
-    if given or pipeline.statistics:
+    if given or pipeline.statistics is not None:
         return _picture(x, _space(given or pipeline.statistics, x.shape[1]), pipeline.described(given, x), False, notes, dtype)
     space, assumed, more = _guessed(x)
     return _picture(x, space, pipeline.described(None, x), assumed, (*notes, *more), dtype)
 
 
-def _from_tensor(x: Tensor, model: Any, pipeline: Pipeline, preprocess: Any, given: tuple | None, dtype: torch.dtype) -> Picture:
+def _from_tensor(x: Tensor, pipeline: Pipeline, auto: bool, given: Statistics | None, dtype: torch.dtype) -> Picture:
     _check(x, "the picture is", "; pixels as integers are wanted as a uint8 numpy array (H, W, 3), a model's input as x.float()")
     x = x if x.dim() == 4 else x[None]
-    _same_channels(x, model, "the picture is")
-    known = given or (None if preprocess == "auto" and _within(x) else pipeline.statistics if not pipeline.assumed else None)
-    if known:
-        return _picture(x, _space(known, x.shape[1]), "tensor as given", False, (), dtype)
+    channels, known = x.shape[1], None if pipeline.assumed or (auto and _within(x)) else pipeline.statistics
+    if given is None and known is not None and len(known[0]) not in (1, channels):
+        known = None  # a configuration for pictures says nothing of so many channels
+    if given or known:
+        return _picture(x, _space(given or known, channels), "tensor as given", False, (), dtype)
     space, assumed, notes = _guessed(x)
-    said = "tensor as given, ImageNet mean/std for display" if assumed else "tensor as given, pixels 0..1"
-    return _picture(x, space, said if space.mean or _within(x) else "tensor as given", assumed, notes, dtype)
+    said = "tensor as given, ImageNet mean/std for display" if assumed else "tensor as given" + ", pixels 0..1" * _within(x)
+    return _picture(x, space, said, assumed, notes, dtype)
 
 
 def _guessed(x: Tensor) -> tuple[PixelSpace, bool, tuple[str, ...]]:
@@ -120,7 +117,7 @@ def _within(x: Tensor) -> bool:
     return bool(low >= 0 and high <= 1)
 
 
-def _given(mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+def _given(mean: Any, std: Any) -> Statistics | None:
     if mean is None and std is None:
         return None
     if mean is None or std is None:
@@ -131,10 +128,12 @@ def _given(mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]] |
         raise TypeError(f"mean={mean!r}, std={std!r}: a number or one number a channel is wanted") from error
     if not np.isfinite(pair[0] + pair[1]).all() or min(pair[1]) <= 0:
         raise ValueError(f"mean={mean!r}, std={std!r}: finite numbers are wanted, and std above 0")
+    if max(map(abs, pair[0])) > 2:
+        raise ValueError(f"mean={mean!r}: statistics of pixels in 0..1 are wanted; divide those for 0..255 by 255, mean and std")
     return pair
 
 
-def _space(statistics: tuple[Sequence[float], Sequence[float]] | None, channels: int) -> PixelSpace:
+def _space(statistics: Statistics | None, channels: int) -> PixelSpace:
     """Statistics for so many channels; RGB ones are averaged for a grey input."""
     if statistics is None:
         return PixelSpace()
@@ -164,22 +163,6 @@ def _check(x: Any, said: str, integers: str = "") -> None:
     if wrong:
         raise ValueError(f"{said} a tensor with {wrong} of {x.numel()} values NaN or infinite: clean it first, for example "
                          f"with torch.nan_to_num, and look for a division by zero in its preprocessing")
-
-
-def _same_channels(x: Tensor, model: Any, said: str) -> None:
-    wants, has = input_channels(model), x.shape[1]
-    # Only the clear cases: registration order need not be execution order, and the forward itself has the last word.
-    if wants not in (1, 3) or wants == has or has > 4 and x.shape[-1] != wants:
-        return
-    hint = ""
-    if x.shape[-1] == wants:
-        hint = ": channels come first, use x.permute(2, 0, 1)"
-    elif wants == 1:
-        hint = ": average the channels, x.mean(-3, keepdim=True), or give the picture as an image"
-    elif has == 1:
-        hint = ": repeat it, x.expand(3, -1, -1), or give the picture as an image"
-    raise ValueError(f"{said} a tensor of shape {tuple(x.shape[1:])} with {has} channel{'s' * (has != 1)}, "
-                     f"the model's first convolution wants {wants}{hint}")
 
 
 def _picture(x: Tensor, space: PixelSpace, description: str, assumed: bool, notes: Sequence[str], dtype: torch.dtype) -> Picture:
