@@ -96,7 +96,7 @@ OVERSAMPLE = 2
 
 @dataclass(frozen=True)
 class Object:
-    """One object: class, centre and radius in pixels, angle in radians, colours, phase, opacity 0..1."""
+    """One object: class, centre and radius in pixels, angle in radians, colours, phase."""
 
     kind: int
     x: float
@@ -105,7 +105,6 @@ class Object:
     angle: float
     colours: int
     phase: float
-    opacity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def _paint(canvas: np.ndarray, item: Object, shadow: bool) -> np.ndarray:
     u, v = _turn(dx, dy, item.angle)
     distance = kind.outline(u, v)
     pixel = 1 / (item.radius * OVERSAMPLE)
-    cover = np.clip(0.5 - distance / pixel, 0, 1) * item.opacity
+    cover = np.clip(0.5 - distance / pixel, 0, 1)
 
     first, second = (_rgb(c) for c in kind.colours[item.colours])
     mix = np.clip(kind.texture(u, v, item.phase), 0, 1)[..., None]
@@ -180,7 +179,7 @@ def _paint(canvas: np.ndarray, item: Object, shadow: bool) -> np.ndarray:
     patch = canvas[top:bottom, left:right]
     if shadow:
         away = _coarse(kind.outline(*_turn(dx - 0.09, dy - 0.13, item.angle)))
-        patch *= (1 - 0.42 * item.opacity * np.clip(0.55 - away / 0.32, 0, 1) ** 1.5)[..., None]
+        patch *= (1 - 0.42 * np.clip(0.55 - away / 0.32, 0, 1) ** 1.5)[..., None]
     # Averaging colour × cover, not colour: the background must not bleed into the object's own pixels.
     alpha = _coarse(cover)[..., None]
     patch += _coarse(colour * cover[..., None]) - patch * alpha

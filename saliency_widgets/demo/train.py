@@ -64,29 +64,35 @@ def normalise(images: torch.Tensor) -> torch.Tensor:
     return ((images.float() / 255 - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)
 
 
+def vary(images: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+    """Mirror half of the batches and change each picture's brightness a little."""
+    bright = 0.75 + 0.4 * torch.rand(len(images), 1, 1, 1, generator=draw)
+    mirror = torch.rand((), generator=draw) < 0.5
+    return normalise((images.flip(3) if mirror else images) * bright)
+
+
 def fit(
-    model: nn.Module, images: torch.Tensor, targets: torch.Tensor, epochs: int, rate: float, flip: bool = True
+    model: nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    epochs: int,
+    rate: float,
+    prepare: Callable[[torch.Tensor, torch.Generator], torch.Tensor],
 ) -> None:
-    """One cycle of AdamW over the given pictures, with mirroring and small changes of brightness."""
+    """One cycle of AdamW; `prepare` turns a batch of `inputs` into what the model takes."""
     draw = torch.Generator().manual_seed(SEED)
     batch = 48
-    steps = epochs * (len(images) // batch)
+    steps = epochs * (len(inputs) // batch)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.2)
     loss_of = nn.CrossEntropyLoss(label_smoothing=0.03)
     model.train().to(memory_format=torch.channels_last)
     bar = tqdm(total=steps, desc="train", mininterval=10)
     for _ in range(epochs):
-        order = torch.randperm(len(images), generator=draw)
-        for at in range(0, len(images) - batch + 1, batch):
+        order = torch.randperm(len(inputs), generator=draw)
+        for at in range(0, len(inputs) - batch + 1, batch):
             chosen = order[at : at + batch]
-            x = images[chosen].float() / 255
-            x = x * (0.75 + 0.4 * torch.rand(batch, 1, 1, 1, generator=draw))
-            if flip and torch.rand((), generator=draw) < 0.5:
-                x = x.flip(3)
-            loss = loss_of(
-                model(((x - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)), targets[chosen]
-            )
+            loss = loss_of(model(prepare(inputs[chosen], draw)), targets[chosen])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -104,9 +110,9 @@ def predictions(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 def train_main(path: Path) -> None:
     model = network.DemoNet()
-    fit(model, *pictures(one_or_two_objects, 7200, 160), epochs=6, rate=4e-3)
+    fit(model, *pictures(one_or_two_objects, 7200, 160), epochs=6, rate=4e-3, prepare=vary)
     # Global pooling averages over the whole picture, so the last epochs see it at the size of use.
-    fit(model, *pictures(one_or_two_objects, 2400, 224, first=100_000), epochs=2, rate=1e-3)
+    fit(model, *pictures(one_or_two_objects, 2400, 224, first=100_000), epochs=2, rate=1e-3, prepare=vary)
     network.save(model, path)
     images, targets = pictures(one_object, 1000, 224, first=HELD_OUT)
     right = predictions(network.load(path, "demo"), images) == targets.argmax(1)
@@ -114,13 +120,17 @@ def train_main(path: Path) -> None:
 
 
 def train_shortcut(name: str, path: Path, main: Path) -> None:
-    """Go on from the main checkpoint with a fresh last stage and head: else there is little left to learn."""
+    """Train a fresh last stage and head on the first three of the main checkpoint, which stay."""
     shortcut = shortcuts.SHORTCUTS[name]
     model = network.load(main, name)
-    for module in [*model.features[3].modules(), model.head]:
+    stem, top = model.features[:3], nn.Sequential(model.features[3], model.pool, model.flatten, model.head)
+    for module in top.modules():
         if hasattr(module, "reset_parameters"):
             module.reset_parameters()
-    fit(model, *pictures(shortcut.biased, 1920, 224, first=200_000), epochs=4, rate=2e-3, flip=False)
+    images, targets = pictures(shortcut.biased, 1920, 224, first=200_000)
+    with torch.no_grad():
+        inputs = torch.cat([stem(normalise(part)) for part in images.split(48)])
+    fit(top, inputs, targets, epochs=4, rate=2e-3, prepare=lambda batch, draw: batch)
     network.save(model, path)
     model = network.load(path, name)
     images, targets = pictures(shortcut.biased, 300, 224, first=HELD_OUT)
