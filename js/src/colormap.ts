@@ -1,7 +1,7 @@
 // From a value to a place on the scale, a colour and an alpha.
 import type { Bytes } from "./decode";
-import { typed } from "./decode";
-import type { LayerState, Sign } from "./types";
+import { stepsOf, typed, valueAt } from "./decode";
+import type { Field, LayerState, Sign } from "./types";
 
 export const LUT_BYTES = 768;
 
@@ -74,7 +74,19 @@ export function histogram(values: Iterable<number>, limits: [number, number], bi
   return counts;
 }
 
-/** Paints a map into RGBA pixels, opacity 1. */
+/** Paints a map into RGBA pixels, opacity 1; a large one through a table of its steps. */
+export function paintField(field: Field, layer: Scale & Pick<LayerState, "lut">, out: Uint8ClampedArray): void {
+  const steps = field.raw.length > 100_000 ? stepsOf(field) : null;
+  if (!steps) return paint(field, (i) => valueAt(field, i), layer, out);
+  const table = new Uint8ClampedArray(steps.raw.length * 4);
+  paint(steps, (u) => valueAt(steps, u), layer, table);
+  const colours = new Uint32Array(table.buffer);
+  const pixels = new Uint32Array(out.buffer, out.byteOffset, field.raw.length);
+  const raw = field.raw;
+  for (let i = 0; i < raw.length; i++) pixels[i] = colours[raw[i]];
+}
+
+/** The same from any values. */
 export function paint(
   field: { raw: ArrayLike<number> },
   value: (i: number) => number,

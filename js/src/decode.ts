@@ -43,6 +43,14 @@ export function valueAt(field: Field, i: number): number {
   return field.vmin + (u * (field.vmax - field.vmin)) / steps;
 }
 
+/** A field whose element `u` is step `u`: what can be worked out per step need not be per pixel. */
+export function stepsOf(field: Field): Field | null {
+  if (field.raw instanceof Float32Array) return null;
+  const raw = field.raw instanceof Uint8Array ? new Uint8Array(256) : new Uint16Array(65536);
+  for (let u = 0; u < raw.length; u++) raw[u] = u;
+  return { ...field, height: 1, width: raw.length, raw };
+}
+
 /** The value under pixel (x, y) of a picture of `size` (H, W): the map may have another resolution. */
 export function valueUnder(field: Field, x: number, y: number, size: [number, number]): number {
   return valueAt(field, indexUnder(field, x, y, size));

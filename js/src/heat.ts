@@ -1,5 +1,5 @@
 // Painting photograph, grey and heat layers. Maps become small canvases once; opacity and zoom only redraw them.
-import { paint } from "./colormap";
+import { paintField } from "./colormap";
 import { contour, outlines, toPath } from "./contour";
 import { valueAt } from "./decode";
 import type { LayerState, RegionMap, StageState } from "./types";
@@ -39,7 +39,7 @@ export function heatCanvas(layer: LayerState): HTMLCanvasElement {
   const field = layer.field!;
   const [canvas, x] = canvasOf(field.width, field.height);
   const image = x.createImageData(field.width, field.height);
-  paint(field, (i) => valueAt(field, i), layer, image.data);
+  paintField(field, layer, image.data);
   x.putImageData(image, 0, 0);
   return canvas;
 }

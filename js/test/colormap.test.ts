@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { alphaOf, alphaTable, colourIndex, histogram, lutAt, magnitude, paint, position, rampAt, shownValue } from "../src/colormap";
+import { alphaOf, alphaTable, colourIndex, histogram, lutAt, magnitude, paint, paintField, position, rampAt, shownValue } from "../src/colormap";
+import { valueAt } from "../src/decode";
 import python from "./python.json";
 
 const names = Object.keys(python.colormaps);
@@ -73,6 +74,16 @@ it("paints colour by sign and alpha by size; holes stay clear", () => {
   expect([...out.subarray(8, 12)]).toEqual([0xa3, 0x0f, 0x26, 255]);
   expect(out[15]).toBe(0);
   expect(out[19]).toBe(255);
+});
+
+it("paints a large map as it paints a small one", () => {
+  const layer = { limits: [-1, 1] as [number, number], signed: true, sign: "both" as const, kind: "heat" as const, threshold: 0.14, lut: lutAt(luts, 0) };
+  const raw = Uint16Array.from({ length: 120_000 }, (_, i) => (i * 7919) % 65536);
+  const field = { height: 300, width: 400, raw, vmin: -1.5, vmax: 1.2 };
+  const [fast, slow] = [new Uint8ClampedArray(480_000), new Uint8ClampedArray(480_000)];
+  paintField(field, layer, fast);
+  paint(field, (i) => valueAt(field, i), layer, slow);
+  expect(fast.every((v, i) => v === slow[i])).toBe(true);
 });
 
 it("counts values over the scale", () => {
