@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 import traitlets
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .engine.worker import Worker
 from .granting import SAME, Granting, Wish, to_uint8
@@ -23,6 +23,8 @@ from .session import Session
 from .widgets.controls import Params
 from .widgets.face import Face, Hands, close_tree
 from .widgets.words import plain, sentence
+WRITERS = {".html": "save_html", ".png": "save_png", ".npz": "save_npz"}  # of export.py
+
 
 class Explorer(Granting, ipywidgets.VBox):
     """A picture with the saliency maps of an image model laid over it, to be asked by touching.
@@ -39,19 +41,21 @@ class Explorer(Granting, ipywidgets.VBox):
     method = traitlets.Any("grad_cam", help="name of the method, as in methods()")
     error = traitlets.Unicode("", help="what went wrong last, one line; empty when all is well")
 
+    _ready = False  # until everything is built, and again after close
+
     def __init__(self, model: Any, img: Any, labels: Any = None, *, preprocess: Any = "auto", target: Any = None,
                  method: str = "grad_cam", device: Any = None, score: Any = "logit", output: Any = None,
                  contrast: Any = None, backgrounds: Any = None, truth: Any = None, background: str = "white",
                  mean: Any = None, std: Any = None, space: str = "input", backend: str = "auto"):
         find(method)
-        self._lock, self._quiet, self._hand, self._ready = threading.RLock(), 0, False, False
+        self._lock, self._quiet, self._hand = threading.RLock(), 0, False
         self.session = Session(model, img, labels, preprocess=preprocess, target=target, device=device, score=score,
                                output=output, contrast=contrast, backgrounds=backgrounds, truth=truth,
                                background=background, mean=mean, std=std, space=space, backend=backend)
         self.params = Params(methods())
         self.maps: dict[str, SaliencyMap] = {}
         self._shown: list[SaliencyMap | None] = [None, None]
-        self._callbacks = ipywidgets.CallbackDispatcher()
+        self._callbacks: list[Callable[[SaliencyMap], None]] = []
         self._pending, self._paid_for, self._last, self._newest = SAME, None, None, None
         self._kept_image, self._follow = img, False
         self._worker = Worker(on_error=lambda error: self._fail(error))
@@ -97,7 +101,9 @@ class Explorer(Granting, ipywidgets.VBox):
 
     def on_map(self, callback: Callable[[SaliencyMap], None], remove: bool = False) -> None:
         """Have `callback(map)` called with every finished map, on the thread that computes."""
-        self._callbacks.register_callback(callback, remove=remove)
+        with self._lock:
+            others = [known for known in self._callbacks if known is not callback]
+            self._callbacks = others if remove else [*others, callback]
 
     def wait(self, timeout: float | None = 30) -> bool:
         """Wait until the newest wish is settled and its traits are set; False when the time was up first.
@@ -126,19 +132,18 @@ class Explorer(Granting, ipywidgets.VBox):
 
     def save(self, path: str | Path) -> Path:
         """Write a stand-alone page (`.html`), a picture (`.png`) or the raw maps (`.npz`); returns the path."""
+        path = Path(path)
+        if path.suffix.lower() not in WRITERS:
+            raise ValueError(f"cannot tell what to write to {path.name!r}: end it in {', '.join(WRITERS)}")
         from . import export
 
-        path = Path(path)
-        writers = {".html": export.save_html, ".png": export.save_png, ".npz": export.save_npz}
-        if path.suffix.lower() not in writers:
-            raise ValueError(f"cannot tell what to write to {path.name!r}: end it in {', '.join(writers)}")
-        writers[path.suffix.lower()](self, path)
+        getattr(export, WRITERS[path.suffix.lower()])(self, path)
         return path
 
     def close(self) -> None:
         """Stop computing, end the thread, and close every widget of the Explorer."""
-        if not self._ready or self.comm is None:
-            return
+        if not self._ready:
+            return super().close()
         self._ready = False
         self._worker.close()
         self.session.close()
@@ -241,7 +246,10 @@ class Explorer(Granting, ipywidgets.VBox):
             picture = Image.open(io.BytesIO(data))
             picture.load()
         except Exception as error:
-            self._say(ValueError(f"{name} cannot be read as a picture: {sentence(error)}; try a PNG or JPEG"))
+            why = "its format is unknown" if isinstance(error, UnidentifiedImageError) else sentence(error)
+            refused = ValueError(f"{name} cannot be read as a picture: {why}; try a PNG or JPEG")
+            refused.__cause__ = error
+            self._say(refused)
             return
         self._by_hand("image", picture)
 

@@ -99,7 +99,8 @@ class Granting:
             except Exception:
                 with self._publishing():
                     if self._pending is wish.image:
-                        self._pending, self.image = SAME, self._kept_image
+                        self._pending, self._follow, self.image = SAME, False, self._kept_image
+                        self._newest = replace(self._newest, image=SAME)
                 raise
         with self._publishing():
             self._kept_image = wish.image
@@ -136,7 +137,8 @@ class Granting:
         self._refresh_other(wish, ticket)
         if map.final and self._wanted(wish):
             self._last = wish
-            self._callbacks(map)
+            for callback in self._callbacks:
+                callback(map)
 
     def _refresh_other(self, wish: Wish, ticket: Ticket) -> None:
         """The second layer follows the class where that costs next to nothing; else it goes."""

@@ -127,8 +127,8 @@ class Control:
         self._syncing = False
         self.widget = self._make()
         self.widget.add_class("sw-param")
-        self.show(params._trait_values.get(parameter.name, parameter.default))
-        self.widget.observe(self._by_hand, "value")
+        self.show(getattr(params, parameter.name))
+        self.widget.observe(self._by_hand, "index" if self.listed else "value")
         params.observe(self._by_code, parameter.name)
 
     def _options(self) -> list[tuple[str, Any]]:
@@ -154,7 +154,15 @@ class Control:
                                                 step=parameter.step or 0.01, description=words), words, parameter.help)
         if parameter.kind == "bool":
             return named(ipywidgets.Checkbox(description=words, indent=False), words, parameter.help)
-        return named(ipywidgets.Dropdown(options=self._options(), description=words), words, parameter.help)
+        # The menu holds words alone: a value may be an array, which ipywidgets cannot look up among others.
+        self.values = [value for _, value in self._options()]
+        return named(ipywidgets.Dropdown(options=[words for words, _ in self._options()], description=words), words,
+                     parameter.help)
+
+    @property
+    def listed(self) -> bool:
+        """Whether the widget is a menu of values."""
+        return isinstance(self.widget, ipywidgets.Dropdown)
 
     def show(self, value: Any) -> None:
         """Let the widget say `value` without counting that as a hand's doing."""
@@ -164,23 +172,26 @@ class Control:
             value = self.parameter.validate(value)
         self._syncing = True
         try:
-            if isinstance(self.widget, ipywidgets.Dropdown):
+            if self.listed:
                 options = self._options()
-                known = next((i for i, (_, v) in enumerate(options) if same(v, value)), None)
-                if known is None:  # a value that only code can give gets a line of its own
-                    options.append((say(value), value))
-                    known = len(options) - 1
-                if [words for words, _ in options] != [words for words, _ in self.widget.options]:
-                    self.widget.options = options
-                self.widget.index = known
+                if not any(same(v, value) for _, v in options):
+                    options.append((say(value), value))  # a value that only code can give gets a line of its own
+                self.values = [v for _, v in options]
+                if [words for words, _ in options] != list(self.widget.options):
+                    self.widget.options = [words for words, _ in options]
+                self.widget.index = next(i for i, v in enumerate(self.values) if same(v, value))
             elif not same(self.widget.value, value):
                 self.widget.value = value
         finally:
             self._syncing = False
 
     def _by_hand(self, change: Any) -> None:
-        if not self._syncing and not same(change["new"], getattr(self.params, self.parameter.name)):
-            self.on_hand(self.parameter.name, change["new"])
+        value = change["new"]
+        if self._syncing or value is None:
+            return
+        value = self.values[value] if self.listed else value
+        if not same(value, getattr(self.params, self.parameter.name)):
+            self.on_hand(self.parameter.name, value)
 
     def _by_code(self, change: Any) -> None:
         self.show(change["new"])

@@ -74,8 +74,9 @@ class LayerRow(ipywidgets.Box):
         self._appear(None)
 
     def _appear(self, _: object) -> None:
-        """A row keeps its place from the start and shows as soon as its layer holds a map."""
+        """A row shows as soon as its layer holds a map; until then its place is kept at the end."""
         self.layout.visibility = "visible" if self.layer.seq else "hidden"
+        self.layout.order = "0" if self.layer.seq else "1"
 
     def _paint(self, _: object) -> None:
         name = COLORMAPS[self.layer.cmap_index]

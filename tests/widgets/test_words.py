@@ -1,0 +1,57 @@
+"""Numbers and sentences of the panels."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from saliency_widgets.saliency_map import SaliencyMap
+from saliency_widgets.widgets import words
+
+
+def a_map(**changes):
+    values = np.array([[[1.0, 2.0], [-0.5, 0.5]]])
+    base = SaliencyMap(values=values, method="m", title="M", params={"steps": 64}, target=0, label="cat", score="logit",
+                       unit="logit", signed=True, input_size=(4, 4))
+    return replace(base, **changes)
+
+
+@pytest.mark.parametrize("value, digits, plain, signed", [
+    (-0.5, 2, "−0.50", "−0.50"), (0.5, 2, "0.50", "+0.50"), (-0.001, 2, "0.00", "+0.00"), (-1.26, 1, "−1.3", "−1.3")])
+def test_numbers_have_real_minus_signs(value, digits, plain, signed):
+    assert words.plain(value, digits) == plain and words.signed(value, digits) == signed
+
+
+def test_costs_are_counted_in_evaluations():
+    assert words.cost(1, None) == "1 evaluation"
+    assert words.cost(65, 2.21) == "65 evaluations · 2.2 s"
+    assert words.evaluations(1200) == "1 200 evaluations"
+    assert [words.duration(s) for s in (0.04, 12.4, 300)] == ["0.0 s", "12 s", "5 min"]
+
+
+def test_an_error_is_one_line_without_a_full_stop():
+    assert words.sentence(ValueError("too dark: add light.\nsecond line")) == "too dark: add light"
+    assert words.sentence(KeyError("no such")) == "no such"
+    assert words.sentence(RuntimeError()) == "RuntimeError"
+    assert "missing.png" in words.sentence(FileNotFoundError(2, "No such file", "missing.png"))
+
+
+def test_a_residual_beyond_two_per_cent_warns_and_offers_more_steps():
+    good, bad = words.evidence(a_map(residual=0.004), "path"), words.evidence(a_map(residual=0.25), "path")
+    assert good.ok and good.text == "residual 0.4 %" and not good.remedy
+    assert not bad.ok and bad.text == "residual 25 %" and bad.remedy == "double the steps"
+    assert "sums to +3.00 logit" in bad.sentence and "rises by +2.40" in bad.sentence
+
+
+def test_relu_evidence_is_the_positive_share():
+    found = words.evidence(a_map(), "cam")
+    assert found.ok and found.text == f"ReLU keeps {words.percent(3.5 / 4)}" and "2 × 2 cells of 2 px" in found.sentence
+    assert not words.evidence(a_map(values=-a_map().values), "cam").ok
+    assert words.evidence(a_map(values=np.zeros((1, 2, 2))), "cam").text == "the map is zero"
+
+
+def test_drops_and_warnings():
+    found = words.evidence(a_map(region_scores=np.array([1.0, -0.5])), "cut")
+    assert found.ok and found.text == "drops sum to 0.5 logit"
+    warned = words.evidence(a_map(residual=0.001, warnings=("the map is zero everywhere: no region matters",)), "path")
+    assert not warned.ok and warned.text.startswith("the map is zero") and "The gap is 0.1 %" in warned.sentence
+    assert words.evidence(a_map(), "gradient") is None
