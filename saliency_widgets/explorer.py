@@ -207,7 +207,7 @@ class Explorer(Granting, ipywidgets.VBox):
     def _image_changed(self, change: Any) -> None:
         with self._lock:
             if self._ready and not self._quiet:
-                self._pending, self._follow = change["new"], True
+                self._pending, self._follow, self._paid_for = change["new"], True, None
         self._ask()
 
     def _by_hand(self, name: str, value: Any) -> None:

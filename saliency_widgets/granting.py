@@ -108,9 +108,10 @@ class Granting:
                 self._pending, self._last, self._paid_for = SAME, None, None
                 if self._follow:  # no class was chosen since: a new picture starts at its most probable one
                     self.target, self._follow = self.session.target, False
-                self._shown[1] = None
-                self.face.layers[1].visible = False
+                self._drop_other()
                 self._show_picture()
+                self.face.stage.canvas.set_regions(None)
+                showing.clear(self.face.layers[0], self.session.picture.shown.shape[:2])
                 self._show_classes(self.target)
             if self._newest is not None and self._newest.image is wish.image:
                 self._newest = replace(self._newest, image=SAME, target=self.target)
@@ -151,9 +152,14 @@ class Granting:
                 self._shown[1] = self.maps[other.method] = other
                 showing.put(self.face.layers[1], other)
         else:
-            self.maps.pop(other.method, None)
+            self._drop_other()
+
+    def _drop_other(self) -> None:
+        """Take the second layer away: its map is of another picture or class."""
+        with self._publishing():
             self._shown[1] = None
-            self.face.layers[1].visible = False
+            self.maps = {m.method: m for m in self._shown if m is not None}
+            self.face.rows.rows[1].leave()
 
     def _look_closer(self, wish: Wish) -> None:
         """The pictures at one point of the path, all from what is kept."""

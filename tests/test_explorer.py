@@ -395,3 +395,28 @@ def test_ten_explorers_leave_nothing_behind():
     names = [type(ipywidgets.widgets.widget._instances[i]).__name__ for i in open_widgets() - before]
     assert [n for n in names if n != "_CanvasManager"] == []
     assert not [t for t in set(threading.enumerate()) - threads if t.name == "saliency-widgets"]
+
+
+def test_a_narrow_window_keeps_the_whole_score_curve(ex):
+    ex.method = "integrated_gradients"
+    ex.wait()
+    body = ex.face.method.bodies["integrated_gradients"]
+    whole = body.scores.copy()
+    ex.params["integrated_gradients"].alpha = (0.1, 0.3)
+    ex.wait()
+    np.testing.assert_array_equal(body.scores, whole)
+    assert len(body.alphas) == 65 and body.words.value.startswith("score")
+    ex.target = (ex.target + 1) % 5
+    ex.wait()
+    assert len(body.alphas) < 65 and not np.array_equal(body.scores, whole[: len(body.scores)])
+
+
+def test_maps_of_another_picture_do_not_lie_over_a_new_one(ex):
+    ex.method = "integrated_gradients"
+    ex.wait()
+    ex.image = tensor(seed=3)
+    assert ex.wait() and list(ex.maps) == ["integrated_gradients"]
+    assert not ex.face.layers[1].visible and ex.face.rows.rows[1].layout.visibility == "hidden"
+    ex.method = "gradient"
+    ex.wait()
+    assert ex.face.rows.rows[1].layout.visibility == "visible" and ex.face.layers[1].name == "Integrated Gradients"

@@ -74,9 +74,12 @@ class LayerRow(ipywidgets.Box):
         self._appear(None)
 
     def _appear(self, _: object) -> None:
-        """A row shows as soon as its layer holds a map; until then its place is kept at the end."""
-        self.layout.visibility = "visible" if self.layer.seq else "hidden"
-        self.layout.order = "0" if self.layer.seq else "1"
+        self.layout.visibility, self.layout.order = ("visible", "0") if self.layer.seq else ("hidden", "1")
+
+    def leave(self) -> None:
+        """Hide layer and row until the layer's next map; the row's place is kept, at the end."""
+        self.layer.visible = False
+        self.layout.visibility, self.layout.order = "hidden", "1"
 
     def _paint(self, _: object) -> None:
         name = COLORMAPS[self.layer.cmap_index]

@@ -26,7 +26,7 @@ class PathPanel(ipywidgets.VBox):
     """
 
     def __init__(self, controls: dict[str, Control], on_point: Callable[[float], None]):
-        self._on_point, self._syncing = on_point, False
+        self._on_point, self._syncing, self._label = on_point, False, ""
         scales = {"x": bqplot.LinearScale(min=0.0, max=1.0), "y": bqplot.LinearScale()}
         line = {"scales": scales, "x": [0.0, 1.0], "y": [0.0, 0.0]}
         self.whole = bqplot.Lines(colors=["#888"], stroke_width=1, **line)
@@ -61,6 +61,7 @@ class PathPanel(ipywidgets.VBox):
         row.add_class("sw-params")
         super().__init__([plot, pictures, row])
         self.alphas = self.scores = np.zeros(0)
+        self._known: dict[float, float] = {}  # the score at every α seen: a narrow window knows only its own part
         self._axis((0.0, 1.0))
 
     @property
@@ -96,8 +97,12 @@ class PathPanel(ipywidgets.VBox):
         if "alphas" not in details or "scores" not in details:
             return
         alphas, scores = (np.asarray(details[key], np.float64) for key in ("alphas", "scores"))
-        order = np.argsort(alphas)
-        self.alphas, self.scores = alphas[order], scores[order]
+        seen = dict(zip(alphas.tolist(), scores.tolist()))
+        if not seen.items() >= {a: v for a, v in self._known.items() if a in seen}.items() or self._label != map.label:
+            self._known = {}  # another class, picture, baseline or model: what was known is of another path
+        self._known, self._label = {**self._known, **seen}, map.label
+        self.alphas = np.array(sorted(self._known))
+        self.scores = np.array([self._known[a] for a in self.alphas])
         low, high = map.params.get("alpha", (0.0, 1.0))
         at = np.unique(np.concatenate([[low], self.alphas[(self.alphas > low) & (self.alphas < high)], [high]]))
         inside = np.interp(at, self.alphas, self.scores)
@@ -107,9 +112,10 @@ class PathPanel(ipywidgets.VBox):
         with self.whole.hold_sync():
             self.whole.x, self.whole.y = self.alphas, self.scores
         accumulated = details.get("accumulated")
-        if accumulated is not None and len(accumulated) == len(order) and len(order) > 1:
-            path = np.asarray(accumulated, np.float64)[order]
-            summed = inside[0] + np.interp(at, self.alphas, path) - np.interp(low, self.alphas, path)
+        if accumulated is not None and len(accumulated) == len(alphas) > 1:
+            order = np.argsort(alphas)
+            own, path = alphas[order], np.asarray(accumulated, np.float64)[order]
+            summed = inside[0] + np.interp(at, own, path) - np.interp(low, own, path)
             everything.append(summed)
             with self.summed.hold_sync():
                 self.summed.x, self.summed.y = at, summed

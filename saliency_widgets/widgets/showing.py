@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .layers import HeatLayer
 
 if TYPE_CHECKING:
@@ -36,6 +38,12 @@ def put(layer: HeatLayer, map: SaliencyMap) -> None:
         regions = {"regions": map.regions, "before": map.details.get("before"), "after": map.details.get("after", ())}
     layer.show(map.heatmap(size=map.input_size, sign=map.default_sign), name=map.title,
                unit=map.unit if signed else "of max", signed=signed, words=meaning(map), **regions)
+
+
+def clear(layer: HeatLayer, size: tuple[int, int]) -> None:
+    """Show nothing until the first map of another picture `(H, W)` is there."""
+    layer.show(np.zeros(size, np.float32), name=layer.name, unit=layer.unit, signed=layer.signed, words=layer.words)
+    layer.stale = True
 
 
 def begin(layer: HeatLayer, family: str) -> None:
