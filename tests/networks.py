@@ -1,4 +1,5 @@
 """The networks that tests and benchmarks use: seeded, and calibrated so that their scores mean something."""
+
 from __future__ import annotations
 
 import torch
@@ -7,7 +8,7 @@ from torch.nn import functional as F
 
 
 def smooth_pictures(count: int, size: int, seed: int = 0, channels: int = 3) -> Tensor:
-    """Smooth random pictures float32 `(count, channels, size, size)` in the input space: mean 0, deviation about 1."""
+    """Smooth random pictures float32 `(count, channels, size, size)`, normalised as inputs are."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randn(count, channels, 8, 8, generator=generator)
     x = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
@@ -17,9 +18,9 @@ def smooth_pictures(count: int, size: int, seed: int = 0, channels: int = 3) -> 
 def calibrate(model: nn.Module, pictures: Tensor) -> nn.Module:
     """Give a randomly initialised model scores that differ; returns it in `eval()`.
 
-    With plain random weights deep networks are degenerate (scores equal to rounding). Heads that are all zero get a
-    seeded normal of 0.02, ConvNeXt's layer scale becomes 1, and one training-mode forward with momentum 1 sets the
-    statistics of batch normalisation.
+    With plain random weights deep networks are degenerate (scores equal to rounding). Heads that are all
+    zero get a seeded normal of 0.02, ConvNeXt's layer scale becomes 1, and one training-mode forward with
+    momentum 1 sets the statistics of batch normalisation.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [m.momentum for m in norms]
@@ -33,13 +34,15 @@ def calibrate(model: nn.Module, pictures: Tensor) -> nn.Module:
             norm.momentum = 1.0
         model.train()
         model(pictures)
-        for norm, momentum in zip(norms, momenta):
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
     return model.eval()
 
 
-def calibrated(name: str, size: int = 224, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[nn.Module, Tensor, int]:
-    """A calibrated torchvision network by name; returns it, an input `(1, 3, size, size)` and the class it predicts."""
+def calibrated(
+    name: str, size: int = 224, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> tuple[nn.Module, Tensor, int]:
+    """A calibrated torchvision network, an input `(1, 3, size, size)` and the class it predicts for it."""
     import torchvision
 
     options = {"weights": None}

@@ -1,8 +1,10 @@
 """A structural clone of a model: own objects, shared parameters, and the user's model never touched.
 
-`copy.deepcopy` raises for old-style `weight_norm` after a forward, for a cached activation and for a lock, and it copies
-what should be shared. Here each module becomes a new object of the same class with its own dictionaries.
+`copy.deepcopy` raises for old-style `weight_norm` after a forward, for a cached activation and for a lock,
+and it copies what should be shared. Here each module becomes a new object of the same class with its own
+dictionaries.
 """
+
 from __future__ import annotations
 
 import copy
@@ -39,13 +41,13 @@ def unwrap(model: Any) -> Any:
 
 
 def structural_clone(model: nn.Module) -> nn.Module:
-    """A clone in `eval()` that computes what the user's model computes in `eval()`, and may be hooked and run.
+    """A clone that computes what the user's model computes in `eval()`, and may be hooked and run.
 
-    It shares the memory of the parameters (as aliases that need no gradient) and owns copies of the buffers and of
-    tensors kept as plain attributes, since a forward may write to those. Never train it or change its parameters in
-    place. The user's own forward hooks stay on it. Wrappers of `torch.compile` and `DataParallel` are taken off.
-    TypeError for anything but a `torch.nn.Module`, and for a ScriptModule, which has no such clone; ValueError for a
-    lazy module that has not run yet.
+    It shares the memory of the parameters (as aliases that need no gradient) and owns copies of the buffers
+    and of tensors kept as plain attributes, since a forward may write to those. Never train it or change
+    its parameters in place. The user's own forward hooks stay on it. Wrappers of `torch.compile` and
+    `DataParallel` are taken off. TypeError for anything but a `torch.nn.Module`, and for a ScriptModule,
+    which has no such clone; ValueError for a lazy module that has not run yet.
     """
     return _clone(model, None, own=False)
 
@@ -53,8 +55,9 @@ def structural_clone(model: nn.Module) -> nn.Module:
 def working_model(model: nn.Module, device: torch.device | str | None = None, own: bool = False) -> nn.Module:
     """A structural clone on `device`, which owns copies of the tensors where it cannot share them.
 
-    Copies are made where the device differs, where a parameter is an inference tensor (autograd cannot save those),
-    or of everything with `own=True`; tied tensors stay tied. A ScriptModule is copied whole, in `eval()`.
+    Copies are made where the device differs, where a parameter is an inference tensor (autograd cannot save
+    those), or of everything with `own=True`; tied tensors stay tied. A ScriptModule is copied whole, in
+    `eval()`.
     """
     if is_script(model):
         script = copy.deepcopy(model)
@@ -68,8 +71,10 @@ def working_model(model: nn.Module, device: torch.device | str | None = None, ow
 
 def _clone(model: nn.Module, device: torch.device | str | None, own: bool) -> nn.Module:
     if is_script(model):
-        raise TypeError("a scripted or traced model has no structural clone: use working_model for forward-only methods, "
-                        "or give the eager model")
+        raise TypeError(
+            "a scripted or traced model has no structural clone: use working_model for forward-only methods, "
+            "or give the eager model"
+        )
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     model = unwrap(model)
@@ -77,7 +82,8 @@ def _clone(model: nn.Module, device: torch.device | str | None, own: bool) -> nn
     with torch.inference_mode(False), torch.no_grad():
         clone = _Cloner(model, device, own).convert(model)
     for module in clone.modules():
-        # The flag itself, not .eval(): an overridden train() may merge or freeze weights in place (LoRA does).
+        # The flag itself, not .eval(): an overridden train() may merge or freeze weights in place (LoRA
+        # does).
         if not isinstance(module, torch.jit.ScriptModule):
             module.training = False
             if own and isinstance(module, nn.RNNBase):
@@ -89,7 +95,9 @@ class _Cloner:
     """One pass over a model; the memo by id keeps shared modules, tied tensors and cycles as they are."""
 
     def __init__(self, model: nn.Module, device: torch.device | str | None, own: bool):
-        self.memo: dict[int, tuple[Any, Any]] = {}  # id → (original, kept alive so that ids stay unique; converted)
+        self.memo: dict[
+            int, tuple[Any, Any]
+        ] = {}  # id → (original, kept alive so that ids stay unique; converted)
         self.own = own
         tensors = [*model.parameters(), *model.buffers()]
         self.sources = {t.device for t in tensors}
@@ -97,7 +105,9 @@ class _Cloner:
         self.moving = self.device is not None and self.sources != {self.device} and bool(tensors)
 
     def convert(self, value: Any) -> Any:
-        """The clone's counterpart of a value found in the user's model; the value itself where none is needed."""
+        """The clone's counterpart of a value found in the user's model; the value itself where none is
+        needed.
+        """
         if id(value) in self.memo:
             return self.memo[id(value)][1]
         match value:
@@ -111,10 +121,17 @@ class _Cloner:
                 return self._container(value)
             case types.MethodType():
                 owner = self.convert(value.__self__)
-                return value if owner is value.__self__ else types.MethodType(self.convert(value.__func__), owner)
+                return (
+                    value
+                    if owner is value.__self__
+                    else types.MethodType(self.convert(value.__func__), owner)
+                )
             case functools.partial():
-                new = functools.partial(self.convert(value.func), *map(self.convert, value.args),
-                                        **{k: self.convert(v) for k, v in value.keywords.items()})
+                new = functools.partial(
+                    self.convert(value.func),
+                    *map(self.convert, value.args),
+                    **{k: self.convert(v) for k, v in value.keywords.items()},
+                )
                 new.__dict__.update(value.__dict__)
                 return new
             case types.FunctionType():
@@ -145,7 +162,8 @@ class _Cloner:
             if name in ("_parameters", "_buffers", "_modules"):
                 value = type(value)((key, self.convert(entry)) for key, entry in value.items())
             elif name.endswith("_hooks") and isinstance(value, dict):
-                # OrderedDicts by number: their handles belong to the user's module and must not reach the clone's.
+                # OrderedDicts by number: their handles belong to the user's module and must not reach the
+                # clone's.
                 value = OrderedDict((key, self.convert(hook)) for key, hook in value.items())
             else:
                 value = self.convert(value)
@@ -157,18 +175,22 @@ class _Cloner:
 
     def _parameter(self, parameter: nn.Parameter) -> nn.Parameter:
         if isinstance(parameter, nn.parameter.UninitializedTensorMixin):
-            raise ValueError("the model has lazy parameters that are not initialised yet: run it once on an input first")
+            raise ValueError(
+                "the model has lazy parameters that are not initialised yet: run it once on an input first"
+            )
         share = not (self.own or self.moving or parameter.is_inference())
         tensor = parameter.detach() if share else self._copy(parameter)
-        # An alias that needs no gradient: .grad, .requires_grad and .data of the user's parameter are out of reach,
-        # and convolutions need not save their inputs for a weight gradient that nobody wants.
+        # An alias that needs no gradient: .grad, .requires_grad and .data of the user's parameter are out
+        # of reach, and convolutions need not save their inputs for a weight gradient that nobody wants.
         alias = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False)
         alias.__dict__.update({k: v for k, v in parameter.__dict__.items() if not isinstance(v, Tensor)})
         return alias
 
     def _copy(self, tensor: Tensor) -> Tensor:
         if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
-            raise ValueError("the model has lazy buffers that are not initialised yet: run it once on an input first")
+            raise ValueError(
+                "the model has lazy buffers that are not initialised yet: run it once on an input first"
+            )
         new = tensor.detach()
         return new.to(self.device, copy=True) if self.moving else new.clone()
 
@@ -184,7 +206,7 @@ class _Cloner:
             new = self._remember(value, set(map(self.convert, value)))
         elif isinstance(value, tuple):
             items = [self.convert(item) for item in value]
-            if all(a is b for a, b in zip(items, value)):
+            if all(a is b for a, b in zip(items, value, strict=True)):
                 return value
             new = self._remember(value, kind._make(items) if hasattr(kind, "_make") else kind(items))
         else:
@@ -207,7 +229,9 @@ class _Cloner:
             cells.append(cell if new is content else types.CellType(new))
         if not changed:
             return function
-        new = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, tuple(cells))
+        new = types.FunctionType(
+            function.__code__, function.__globals__, function.__name__, function.__defaults__, tuple(cells)
+        )
         new.__kwdefaults__ = function.__kwdefaults__
         new.__dict__.update(function.__dict__)
         return self._remember(function, new)

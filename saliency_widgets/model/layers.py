@@ -1,4 +1,5 @@
-"""The layers of a model in execution order, the one that Grad-CAM takes by default, and capture of their outputs."""
+"""The layers of a model in execution order, the one that Grad-CAM takes by default, and their capture."""
+
 from __future__ import annotations
 
 import difflib
@@ -16,10 +17,11 @@ _PREFIXES = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put
 
 @dataclass(frozen=True)
 class Layer:
-    """One output that can be looked at: `name` is dotted as in `named_modules()`, `aliases` name the same output.
+    """One output that can be looked at.
 
-    `kind` is the class name, `shape` the output's shape without the batch. `channels_last` marks `(h, w, C)`, and
-    `pooling` the output of a pooling module.
+    `name` is dotted as in `named_modules()`, `aliases` name the same output. `kind` is the class name,
+    `shape` the output's shape without the batch. `channels_last` marks `(h, w, C)`, `pooling` a pooling
+    module's output.
     """
 
     name: str
@@ -50,11 +52,12 @@ class _Output:
 
 
 def trace_layers(clone: nn.Module, x: Tensor) -> tuple[tuple[Layer, ...], Any]:
-    """Run the clone once on `x` `(1, C, H, W)`; returns its layers in execution order, and the model's output.
+    """Run the clone once on `x` `(1, C, H, W)`; returns its layers as they ran, and the output.
 
-    Modules that give the same tensor are one layer, named after the outermost of those that merely pass it on:
-    squeezenet's `features` has the alias `features.12`. An in-place operation makes another tensor of it. A module used
-    twice stands where it ran last. Modules that return no single tensor are left out; a ScriptModule has no layers.
+    Modules that give the same tensor are one layer, named after the outermost of those that merely pass it
+    on: squeezenet's `features` has the alias `features.12`. An in-place operation makes another tensor of
+    it. A module used twice stands where it ran last. Modules that return no single tensor are left out; a
+    ScriptModule has no layers.
     """
     if not isinstance(clone, nn.Module) or isinstance(clone, torch.jit.ScriptModule):
         with torch.inference_mode(False), torch.no_grad():
@@ -79,8 +82,11 @@ def trace_layers(clone: nn.Module, x: Tensor) -> tuple[tuple[Layer, ...], Any]:
             order.append(entry)
         entry.names.append(name)
 
-    handles = [module.register_forward_hook(record) for name, module in modules.items()
-               if name and not isinstance(module, torch.jit.ScriptModule)]
+    handles = [
+        module.register_forward_hook(record)
+        for name, module in modules.items()
+        if name and not isinstance(module, torch.jit.ScriptModule)
+    ]
     try:
         with torch.inference_mode(False), torch.no_grad():
             output = call_model(clone, x.clone())
@@ -103,12 +109,18 @@ def _layer(entry: _Output, modules: dict[str, nn.Module], names: dict[nn.Module,
     around = [name for name in entry.names if first == name or first.startswith(name + ".")]
     name = min(around, key=lambda n: n.count("."))
     aliases = [alias for member in entry.names for alias in names[modules[member]] if alias != name]
-    return Layer(name, tuple(aliases), type(modules[name]).__name__, entry.shape, entry.channels_last,
-                 pooling="Pool" in type(modules[first]).__name__)
+    return Layer(
+        name,
+        tuple(aliases),
+        type(modules[name]).__name__,
+        entry.shape,
+        entry.channels_last,
+        pooling="Pool" in type(modules[first]).__name__,
+    )
 
 
 def _channels_last(module: nn.Module, inputs: tuple, output: Tensor, seen: dict[int, _Output]) -> bool:
-    """Whether a 4-D output is `(N, h, w, C)`, as inside ConvNeXt and Swin: such a layer has no `(C, h, w)` map."""
+    """Whether a 4-D output is `(N, h, w, C)`, as inside ConvNeXt and Swin: it has no CAM."""
     if output.dim() != 4:
         return False
     if isinstance(module, nn.Linear) or type(module).forward is nn.LayerNorm.forward:
@@ -117,16 +129,28 @@ def _channels_last(module: nn.Module, inputs: tuple, output: Tensor, seen: dict[
         return True
     source = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
     before = seen.get(id(source)) if source is not None else None
-    return before is not None and before.same(source) and before.channels_last and source.shape == output.shape
+    return (
+        before is not None and before.same(source) and before.channels_last and source.shape == output.shape
+    )
 
 
 def default_cam_layer(layers: Iterable[Layer], classes: int) -> str | None:
     """The layer that CAM methods take by themselves, or None where no layer has positions.
 
-    It is the last output with more than one position, leaving out pooling layers and maps with one channel per class.
+    It is the last output with more than one position, leaving out pooling layers and maps with one channel
+    per class. None, too, where that is only the patch embedding in front of a transformer: its map would
+    say nothing of the rest.
     """
-    fit = [layer for layer in layers if layer.spatial and not layer.pooling and layer.shape[0] != classes]
-    return fit[-1].name if fit else None
+    layers = tuple(layers)
+    fit = [
+        i
+        for i, layer in enumerate(layers)
+        if layer.spatial and not layer.pooling and layer.shape[0] != classes
+    ]
+    if not fit:
+        return None
+    tokens = sum(len(layer.shape) == 2 and layer.shape[0] > 1 for layer in layers[fit[-1] :])
+    return None if tokens > len(fit) else layers[fit[-1]].name
 
 
 def find_layer(layers: Sequence[Layer], name: str) -> Layer:
@@ -151,22 +175,29 @@ def _near(name: str, known: Sequence[str]) -> str:
 class Capture:
     """Reads outputs of named modules, and their gradients, while the clone runs inside the `with` block.
 
-    `outputs[name]` is the live output tensor and `values[name]` a detached copy taken at once, since an in-place
-    operation that follows would overwrite it. In a backward pass the gradient with respect to that very value goes to
-    `on_gradient(name, value, gradient)` as it arrives, and the value is let go; without `on_gradient` it is kept in
-    `gradients[name]`. What is left in `values` after a backward pass with `on_gradient`, no gradient reached: zero.
-    Of a module that runs twice the last call counts. A call that `torch.utils.checkpoint` repeats inside a
-    backward pass is not a new one. Hooks are gone after the block, also after an error.
-    LookupError for an unknown name, ValueError where a named module returned no single tensor.
+    `outputs[name]` is the live output tensor and `values[name]` a detached copy taken at once, since an
+    in-place operation that follows would overwrite it. In a backward pass the gradient with respect to that
+    very value goes to `on_gradient(name, value, gradient)` as it arrives, and the value is let go; without
+    `on_gradient` it is kept in `gradients[name]`. What is left in `values` after a backward pass with
+    `on_gradient`, no gradient reached: zero. Of a module that runs twice the last call counts. A call that
+    `torch.utils.checkpoint` repeats inside a backward pass is not a new one. Hooks are gone after the
+    block, also after an error. LookupError for an unknown name, ValueError where a named module returned no
+    single tensor.
     """
 
-    def __init__(self, clone: nn.Module, names: Iterable[str],
-                 on_gradient: Callable[[str, Tensor, Tensor], None] | None = None):
+    def __init__(
+        self,
+        clone: nn.Module,
+        names: Iterable[str],
+        on_gradient: Callable[[str, Tensor, Tensor], None] | None = None,
+    ):
         modules = dict(clone.named_modules(remove_duplicate=False))
         names = tuple(dict.fromkeys(names))
         for name in names:
             if name not in modules:
-                raise LookupError(f"the model has no module {name!r}; {_near(name, [n for n in modules if n])}")
+                raise LookupError(
+                    f"the model has no module {name!r}; {_near(name, [n for n in modules if n])}"
+                )
         self.outputs: dict[str, Tensor] = {}
         self.values: dict[str, Tensor] = {}
         self.gradients: dict[str, Tensor] = {}
@@ -190,13 +221,18 @@ class Capture:
             if _in_backward():
                 return
             if not isinstance(output, Tensor):
-                raise ValueError(f"layer {name!r} returned a {type(output).__name__}, one tensor is wanted: take a layer inside it")
+                raise ValueError(
+                    f"layer {name!r} returned a {type(output).__name__}, one tensor is wanted: "
+                    f"take a layer inside it"
+                )
             call = self._calls[name] = self._calls.get(name, 0) + 1
             self.outputs[name] = output
             self.values[name] = output.detach().clone()
             if output.requires_grad:
-                # On the tensor as it is now: the hook keeps meaning this value when relu_ rewrites the tensor next.
+                # On the tensor as it is now: the hook keeps meaning this value when relu_ rewrites the
+                # tensor next.
                 output.register_hook(lambda gradient: self._arrived(name, call, gradient))
+
         return read
 
     def _arrived(self, name: str, call: int, gradient: Tensor) -> None:

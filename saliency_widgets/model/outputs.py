@@ -1,4 +1,5 @@
 """From whatever a model returns to scores `(N, K)`, and the model's own errors in words."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -9,15 +10,16 @@ from torch import Tensor, nn
 
 from .clone import unwrap
 
-NAMES = ("logits", "out", "scores", "output", "predictions")  # where scores are looked for in a dict or an object
+# Where scores are looked for in a dict or an object.
+NAMES = ("logits", "out", "scores", "output", "predictions")
 _HINT = "say where the scores are with output=, for example output=lambda out: out[0]"
 
 
 def read_scores(output: Any, select: Callable[[Any], Any] | str | int | None = None) -> Tensor:
     """Scores `(N, K)` from a model's output: a tensor, or a tuple, list, dict or object that holds one.
 
-    `select` picks them: a callable, a key or an attribute, or an index. `(N,)` counts as one score a picture, and
-    `(N, K, 1, 1)` is flattened. ValueError where there are none to be found, with what came.
+    `select` picks them: a callable, a key or an attribute, or an index. `(N,)` counts as one score a
+    picture, and `(N, K, 1, 1)` is flattened. ValueError where there are none to be found, with what came.
     """
     if select is not None:
         return _rows(_selected(output, select), "output= picked")
@@ -38,9 +40,13 @@ def _selected(output: Any, select: Callable[[Any], Any] | str | int) -> Tensor:
         else:
             picked = output[select]
     except Exception as error:
-        raise ValueError(f"output={select!r} failed on the model's output, which is {describe(output)}: {error}") from error
+        raise ValueError(
+            f"output={select!r} failed on the model's output, which is {describe(output)}: {error}"
+        ) from error
     if not isinstance(picked, Tensor):
-        raise ValueError(f"output= must pick a tensor of scores (N, classes) or (N,), it picked {describe(picked)}")
+        raise ValueError(
+            f"output= must pick a tensor of scores (N, classes) or (N,), it picked {describe(picked)}"
+        )
     return picked
 
 
@@ -59,11 +65,19 @@ def _flat(tensor: Tensor) -> bool:
 
 def _rows(tensor: Tensor, said: str) -> Tensor:
     if not tensor.is_floating_point():
-        raise ValueError(f"{said} a {_short(tensor)}, not scores: floating-point scores (N, classes) are wanted, "
-                         f"taken before any argmax; {_HINT}")
+        raise ValueError(
+            f"{said} a {_short(tensor)}, not scores: floating-point scores (N, classes) are wanted, "
+            f"taken before any argmax; {_HINT}"
+        )
     if not _flat(tensor) or tensor.numel() == 0:
-        positions = " (a score for every position: average them, output=lambda out: out.mean((2, 3)))" if tensor.dim() == 4 else ""
-        raise ValueError(f"{said} a {_short(tensor)}, scores (N, classes) are wanted{positions or '; ' + _HINT}")
+        positions = (
+            " (a score for every position: average them, output=lambda out: out.mean((2, 3)))"
+            if tensor.dim() == 4
+            else ""
+        )
+        raise ValueError(
+            f"{said} a {_short(tensor)}, scores (N, classes) are wanted{positions or '; ' + _HINT}"
+        )
     return tensor if tensor.dim() == 2 else tensor.reshape(len(tensor), -1)
 
 
@@ -73,7 +87,9 @@ def describe(value: Any) -> str:
         case Tensor():
             return f"a {_short(value)}"
         case Mapping():
-            return "a dict with " + (", ".join(f"{k!r}: {describe(v)}" for k, v in list(value.items())[:8]) or "nothing")
+            return "a dict with " + (
+                ", ".join(f"{k!r}: {describe(v)}" for k, v in list(value.items())[:8]) or "nothing"
+            )
         case tuple() | list():
             inside = ", ".join(describe(v) for v in value[:8])
             return f"a {type(value).__name__} of {len(value)}" + (f" ({inside})" if inside else "")
@@ -89,7 +105,7 @@ def _short(tensor: Tensor) -> str:
 def call_model(model: Callable[[Tensor], Any], x: Tensor) -> Any:
     """Run the model on `x` `(N, C, H, W)`.
 
-    ValueError, with the model's own error chained, when it fails; running out of memory passes through as it is.
+    ValueError, with the model's own error chained, when it fails; running out of memory passes through.
     """
     try:
         return model(x)
@@ -101,15 +117,22 @@ def call_model(model: Callable[[Tensor], Any], x: Tensor) -> Any:
 
 def _complaint(model: Any, x: Tensor, error: Exception) -> str:
     wants, has = input_channels(model), x.shape[1] if x.dim() > 1 else None
-    if wants is not None and has is not None and wants != has:
-        return f"the model's first convolution wants {_channels(wants)}, the picture has {has} (input {tuple(x.shape)}){_remedy(wants, x)}"
+    if wants is not None and has is not None and wants != has and "channels" in str(error):
+        return (
+            f"the model's first convolution wants {_channels(wants)}, the picture has {has} "
+            f"(input {tuple(x.shape)}){_remedy(wants, x)}"
+        )
     first = next(iter(str(error).splitlines()), "")
     tensor = next((p for p in _parameters(model) if p.is_floating_point()), None)
     if tensor is not None and (tensor.dtype != x.dtype or tensor.device != x.device):
-        return (f"the model's weights are {_placed(tensor)}, its input {tuple(x.shape)} is {_placed(x)}, and it failed: "
-                f"{type(error).__name__}: {first}")
-    return (f"the model failed on an input of shape {tuple(x.shape)}: {type(error).__name__}: {first}. "
-            f"Check the picture's size with preprocess=")
+        return (
+            f"the model's weights are {_placed(tensor)}, its input {tuple(x.shape)} is {_placed(x)}, "
+            f"and it failed: {type(error).__name__}: {first}"
+        )
+    return (
+        f"the model failed on an input of shape {tuple(x.shape)}: {type(error).__name__}: {first}. "
+        f"Check the picture's size with preprocess="
+    )
 
 
 def _remedy(wants: int, x: Tensor) -> str:
@@ -144,13 +167,15 @@ def input_channels(model: Any) -> int | None:
             return module.weight.shape[1]
         if isinstance(module, nn.Conv2d):
             return module.in_channels
-        if isinstance(module, nn.Linear):  # pictures flattened first: a later convolution says nothing of the input
+        if isinstance(
+            module, nn.Linear
+        ):  # pictures flattened first: a later convolution says nothing of the input
             return None
     return None
 
 
 def ends_in_softmax(scores: Tensor) -> bool:
-    """Whether scores `(N, K)` are already probabilities: no row has a negative number and each sums to one."""
+    """Whether scores `(N, K)` are already probabilities: none negative, each row sums to one."""
     if scores.dim() != 2 or scores.shape[1] < 2:
         return False
     values = scores.detach().double()

@@ -1,4 +1,5 @@
-"""From whatever a user calls a picture to a Pillow image in mode L or RGB, with a note on what was done to it."""
+"""From whatever a user calls a picture to a Pillow image in mode L or RGB, and notes on what was done."""
+
 from __future__ import annotations
 
 import difflib
@@ -17,12 +18,14 @@ _LARGEST = 150e6  # pixels; a picture above this is refused: a small file can de
 _WANTED = "a path, a PIL image, a uint8 array (H, W, 3) or the model's input tensor (C, H, W) is wanted"
 
 
-def open_picture(img: Any, background: Any = "white", grey: bool = False) -> tuple[Image.Image, tuple[str, ...]]:
+def open_picture(
+    img: Any, background: Any = "white", grey: bool = False
+) -> tuple[Image.Image, tuple[str, ...]]:
     """The picture as an image in mode RGB, or L with `grey`, and notes on what was changed for it.
 
-    A file is turned upright as its EXIF says; transparency is flattened on `background`; 16-bit, palette and CMYK
-    pictures are converted. FileNotFoundError for a path that is not there, ValueError for what cannot be read or is
-    too large, TypeError for what is no picture.
+    A file is turned upright as its EXIF says; transparency is flattened on `background`; 16-bit, palette
+    and CMYK pictures are converted. FileNotFoundError for a path that is not there, ValueError for what
+    cannot be read or is too large, TypeError for what is no picture.
     """
     notes: list[str] = []
     match img:
@@ -48,7 +51,9 @@ def _from_file(path: str | os.PathLike, notes: list[str]) -> Image.Image:
     text = os.fspath(path)
     text = os.fsdecode(text)
     if re.match(r"(?i)(https?|ftp|s3|gs|file|data):", text):
-        raise ValueError(f"{text[:80]!r} is an address, and nothing is downloaded: save the picture and give its path")
+        raise ValueError(
+            f"{text[:80]!r} is an address, and nothing is downloaded: save the picture and give its path"
+        )
     file = Path(text).expanduser()
     if not file.exists():
         raise FileNotFoundError(f"there is no picture at {str(file)!r}{_near(file)}")
@@ -79,10 +84,14 @@ def _from_stream(stream: Any, name: str, notes: list[str]) -> Image.Image:
         turned = image.getexif().get(0x0112, 1)
         frames = getattr(image, "is_animated", False) and image.format != "MPO"  # phones put a preview there
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{name} is too large to open ({error}): shrink it first, most models see 224 × 224 of it") from error
+        raise ValueError(
+            f"{name} is too large to open ({error}): shrink it first, most models see 224 × 224 of it"
+        ) from error
     except Exception as error:  # UnidentifiedImageError, OSError, SyntaxError, struct.error, ...
-        raise ValueError(f"{name} is not a picture that Pillow can read, or its beginning is damaged ({error}): "
-                         f"open it in a viewer and save it as PNG or JPEG") from error
+        raise ValueError(
+            f"{name} is not a picture that Pillow can read, or its beginning is damaged ({error}): "
+            f"open it in a viewer and save it as PNG or JPEG"
+        ) from error
     size = image.size
     if size[0] * size[1] > _LARGE and image.format in ("JPEG", "MPO"):
         image.draft(None, (1024, 1024))
@@ -100,11 +109,16 @@ def _from_stream(stream: Any, name: str, notes: list[str]) -> Image.Image:
 def _loaded(image: Image.Image, name: str) -> Image.Image:
     width, height = image.size
     if width * height > _LARGEST:
-        raise ValueError(f"{name} has {width} × {height} pixels, {_LARGEST / 1e6:.0f} million are the limit: shrink it first")
+        raise ValueError(
+            f"{name} has {width} × {height} pixels, {_LARGEST / 1e6:.0f} million are the limit: "
+            f"shrink it first"
+        )
     try:
         image.load()
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, ...
-        raise ValueError(f"{name} is truncated or damaged ({error}): get the file again, or save it anew") from error
+        raise ValueError(
+            f"{name} is truncated or damaged ({error}): get the file again, or save it anew"
+        ) from error
     return image
 
 
@@ -112,8 +126,10 @@ def _from_array(array: np.ndarray) -> Image.Image:
     shape, hint = array.shape, ""
     if array.dtype != np.uint8:
         if np.issubdtype(array.dtype, np.floating):
-            hint = ("multiply pixels in 0..1 by 255 and use .astype('uint8'), or give what the model receives as a "
-                    "torch tensor (C, H, W)")
+            hint = (
+                "multiply pixels in 0..1 by 255 and use .astype('uint8'), or give what the model receives "
+                "as a torch tensor (C, H, W)"
+            )
         elif array.dtype == bool:
             hint = "use (array * 255).astype('uint8')"
         else:
@@ -126,7 +142,9 @@ def _from_array(array: np.ndarray) -> Image.Image:
             hint = ": channels come last, use array.transpose(1, 2, 0)"
         elif array.ndim == 4:
             hint = ": one picture at a time, give array[0]"
-        raise ValueError(f"the picture is an array of shape {shape}, (H, W, 3), (H, W, 4) or (H, W) is wanted{hint}")
+        raise ValueError(
+            f"the picture is an array of shape {shape}, (H, W, 3), (H, W, 4) or (H, W) is wanted{hint}"
+        )
     if array.size == 0:
         raise ValueError(f"the picture is empty (array of shape {shape})")
     return Image.fromarray(np.ascontiguousarray(array))
@@ -176,14 +194,19 @@ def _colour(background: Any) -> tuple[int, int, int]:
             return red, green, blue
     except (ValueError, TypeError):
         pass
-    raise ValueError(f"background={background!r} is no colour: a name such as 'white', '#rrggbb' or (r, g, b) in 0..255 is wanted")
+    raise ValueError(
+        f"background={background!r} is no colour: a name such as 'white', '#rrggbb' "
+        f"or (r, g, b) in 0..255 is wanted"
+    )
 
 
 def _channels(image: Image.Image, grey: bool, notes: list[str]) -> Image.Image:
     try:
         rgb = image.convert("RGB")
     except ValueError as error:
-        raise ValueError(f"a picture of mode {image.mode} cannot be made RGB: save it as an RGB PNG or JPEG") from error
+        raise ValueError(
+            f"a picture of mode {image.mode} cannot be made RGB: save it as an RGB PNG or JPEG"
+        ) from error
     if grey:
         bands = np.asarray(rgb)
         if image.mode not in ("L", "1") and (bands[..., :1] != bands).any():

@@ -1,4 +1,5 @@
-"""Which preprocessing a model wants: its own, timm's configuration, a callable's, or ImageNet's as an assumption."""
+"""Which preprocessing a model wants: its own, timm's, a callable's, or ImageNet's as an assumption."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -15,15 +16,22 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
-_FILTERS = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
-            "lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX, "hamming": Image.Resampling.HAMMING}
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+}
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A way from a PIL image to the model's input: a callable (`apply`), or a resize and crop that we do ourselves.
+    """A way from a PIL image to the model's input: a callable (`apply`), or our own resize and crop.
 
-    `resize` is the length of the shorter side, or (height, width) to cover, exactly with `squash`; None leaves the size.
+    `resize` is the length of the shorter side, or (height, width) to cover, exactly with `squash`; None
+    leaves the size.
     """
 
     name: str
@@ -41,8 +49,11 @@ class Pipeline:
         try:
             x = self.apply(image)
         except Exception as error:
-            raise ValueError(f"preprocess={self.name} failed on a PIL image ({image.mode}, {image.width} × {image.height}): "
-                             f"{type(error).__name__}: {error}; a callable from a PIL image to a tensor (C, H, W) is wanted") from error
+            raise ValueError(
+                f"preprocess={self.name} failed on a PIL image ({image.mode}, {image.width} × "
+                f"{image.height}): {type(error).__name__}: {error}; "
+                f"a callable from a PIL image to a tensor (C, H, W) is wanted"
+            ) from error
         if isinstance(x, Mapping) and "pixel_values" in x:  # image processors of transformers
             x = x["pixel_values"]
             x = x[0] if isinstance(x, (list, tuple)) else x
@@ -77,7 +88,13 @@ class Pipeline:
         else:
             where = f"crop {_size(x.shape[-2:])}"
         statistics = given or self.statistics
-        return f"{where}, {_called(statistics)}" if statistics else where if self.apply else f"{where}, pixels 0..1"
+        return (
+            f"{where}, {_called(statistics)}"
+            if statistics
+            else where
+            if self.apply
+            else f"{where}, pixels 0..1"
+        )
 
 
 def _size(shape: Iterable[int]) -> str:
@@ -93,30 +110,41 @@ def _called(statistics: Statistics) -> str:
 
 
 def _less_narrow(image: Image.Image) -> Image.Image:
-    """The middle of a strip: resizing all of a 1 × 10,000 picture would take gigabytes that the crop throws away."""
+    """The middle of a strip: resizing all of a 1 × 10,000 picture would take gigabytes."""
     short, long = sorted(image.size)
     if long <= 20 * short:
         return image
     start = (long - 4 * short) // 2
-    box = (start, 0, start + 4 * short, short) if image.width > image.height else (0, start, short, start + 4 * short)
+    box = (
+        (start, 0, start + 4 * short, short)
+        if image.width > image.height
+        else (0, start, short, start + 4 * short)
+    )
     return image.crop(box)
 
 
 def find_pipeline(model: Any, preprocess: Any) -> Pipeline:
     """The pipeline that `preprocess` means for a model.
 
-    ValueError or TypeError for anything but "auto", None or a callable, and where the model's own configuration is not usable.
+    ValueError or TypeError for anything but "auto", None or a callable, and where the model's own
+    configuration is not usable.
     """
     if preprocess is None:
         return Pipeline("None")
     if isinstance(preprocess, str):
         if preprocess != "auto":
-            raise ValueError(f'preprocess={preprocess!r}: "auto", None or a callable from a PIL image to a tensor is wanted')
+            raise ValueError(
+                f'preprocess={preprocess!r}: "auto", None or a callable from a PIL image to a tensor '
+                f"is wanted"
+            )
         return _automatic(model)
     if not callable(preprocess) and callable(getattr(preprocess, "transforms", None)):
         preprocess = preprocess.transforms()  # torchvision's weights themselves, not weights.transforms()
     if not callable(preprocess):
-        raise TypeError(f'preprocess must be "auto", None or a callable from a PIL image to a tensor, got {type(preprocess).__name__}')
+        raise TypeError(
+            f'preprocess must be "auto", None or a callable from a PIL image to a tensor, '
+            f"got {type(preprocess).__name__}"
+        )
     return _from_callable(preprocess)
 
 
@@ -128,47 +156,74 @@ def _automatic(model: Any) -> Pipeline:
         config = getattr(model, name, None)
         if config:
             return _from_timm(config)
-    return Pipeline("auto", statistics=(IMAGENET_MEAN, IMAGENET_STD), resize=256, size=(224, 224), assumed=True)
+    return Pipeline(
+        "auto", statistics=(IMAGENET_MEAN, IMAGENET_STD), resize=256, size=(224, 224), assumed=True
+    )
 
 
 def _from_callable(apply: Callable, name: str | None = None) -> Pipeline:
     description = getattr(apply, "description", None)
     name = name or getattr(apply, "__name__", type(apply).__name__)
-    return Pipeline(name, apply, statistics_of(apply), description=description if isinstance(description, str) else None)
+    return Pipeline(
+        name, apply, statistics_of(apply), description=description if isinstance(description, str) else None
+    )
 
 
 def _from_timm(config: Any) -> Pipeline:
     """The evaluation transform that timm makes of a `pretrained_cfg`, a dictionary or an object."""
+
     def read(key: str, default: Any) -> Any:
         value = config.get(key) if isinstance(config, Mapping) else getattr(config, key, None)
         return default if value is None else value
 
     rows, columns = (int(v) for v in read("input_size", (3, 224, 224))[-2:])
-    mean, std = (tuple(float(v) for v in read(key, default)) for key, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)))
-    share, mode, filter_name = float(read("crop_pct", 0.875)), read("crop_mode", "center"), read("interpolation", "bicubic")
+    mean, std = (
+        tuple(float(v) for v in read(key, default))
+        for key, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD))
+    )
+    share, mode, filter_name = (
+        float(read("crop_pct", 0.875)),
+        read("crop_mode", "center"),
+        read("interpolation", "bicubic"),
+    )
     if filter_name == "random":
         filter_name = "bilinear"
     if filter_name not in _FILTERS:
-        raise ValueError(f"the model's pretrained_cfg asks for interpolation {filter_name!r}; known are {', '.join(_FILTERS)}: "
-                         f"give preprocess= yourself")
+        raise ValueError(
+            f"the model's pretrained_cfg asks for interpolation {filter_name!r}; "
+            f"known are {', '.join(_FILTERS)}: give preprocess= yourself"
+        )
     scaled = int(rows / share), int(columns / share)
     if mode not in ("center", "squash"):
-        raise ValueError(f"the model's pretrained_cfg asks for crop_mode {mode!r}; known are center and squash: give preprocess= yourself")
+        raise ValueError(
+            f"the model's pretrained_cfg asks for crop_mode {mode!r}; known are center and squash: "
+            f"give preprocess= yourself"
+        )
     squash = mode == "squash"
     resize = scaled[0] if rows == columns and not squash else scaled
-    return Pipeline("pretrained_cfg", statistics=(mean, std), resize=resize, size=(rows, columns), squash=squash,
-                    filter=_FILTERS[filter_name])
+    return Pipeline(
+        "pretrained_cfg",
+        statistics=(mean, std),
+        resize=resize,
+        size=(rows, columns),
+        squash=squash,
+        filter=_FILTERS[filter_name],
+    )
 
 
 def statistics_of(transform: Any) -> Statistics | None:
-    """Mean and deviation for pixels in 0..1 of the last normalisation step in a transform, or None where none is found."""
+    """Mean and deviation for pixels in 0..1 of a transform's last normalisation step, if there is one."""
     for mean, std in (("mean", "std"), ("image_mean", "image_std")):
         found = _numbers(getattr(transform, mean, None)), _numbers(getattr(transform, std, None))
         if found[0] and found[1]:
             # Statistics above 1 are those of pixels in 0..255 (Caffe's means, or ToDtype without scale).
             unit = 255.0 if max(map(abs, found[0])) > 2 else 1.0
             return tuple(tuple(v / unit for v in values) for values in found)
-    steps = list(transform) if isinstance(transform, (nn.Sequential, list, tuple)) else getattr(transform, "transforms", None)
+    steps = (
+        list(transform)
+        if isinstance(transform, (nn.Sequential, list, tuple))
+        else getattr(transform, "transforms", None)
+    )
     if isinstance(steps, (list, tuple, nn.ModuleList)):
         for step in reversed(list(steps)):
             found = statistics_of(step)

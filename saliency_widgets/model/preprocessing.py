@@ -1,4 +1,5 @@
 """From the user's picture to the model's input, and back to the pixels that are shown."""
+
 from __future__ import annotations
 
 import hashlib
@@ -17,7 +18,7 @@ from .pipelines import IMAGENET_MEAN, IMAGENET_STD, Pipeline, Statistics, find_p
 
 @dataclass(frozen=True)
 class PixelSpace:
-    """How the model's input follows from pixels in 0..1, per channel: input = (pixel − mean) / std; None is identity."""
+    """How the model's input follows from pixels in 0..1: (pixel − mean) / std by channel; None: identity."""
 
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -37,15 +38,19 @@ class PixelSpace:
         return x * std + mean
 
     def _constants(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        return tuple(torch.tensor(v, dtype=like.dtype, device=like.device).view(-1, 1, 1) for v in (self.mean, self.std))
+        return tuple(
+            torch.tensor(v, dtype=like.dtype, device=like.device).view(-1, 1, 1)
+            for v in (self.mean, self.std)
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
     """A picture as the model receives it, and as it is shown.
 
-    `x` `(1, C, H, W)` on the CPU in the model's dtype; `shown` uint8 `(H, W, 3)`, what the model saw with normalisation
-    undone; `description` says how it was prepared, `assumed` that this was a guess; `content` names it in store keys.
+    `x` `(1, C, H, W)` on the CPU in the model's dtype; `shown` uint8 `(H, W, 3)`, what the model saw with
+    normalisation undone; `description` says how it was prepared, `assumed` that this was a guess; `content`
+    names it in store keys.
     """
 
     x: Tensor
@@ -57,15 +62,24 @@ class Picture:
     content: str
 
 
-def load_picture(img: Any, model: Any = None, *, preprocess: Any = "auto", mean: Any = None, std: Any = None,
-                 background: Any = "white", dtype: torch.dtype = torch.float32) -> Picture:
+def load_picture(
+    img: Any,
+    model: Any = None,
+    *,
+    preprocess: Any = "auto",
+    mean: Any = None,
+    std: Any = None,
+    background: Any = "white",
+    dtype: torch.dtype = torch.float32,
+) -> Picture:
     """Prepare a picture for a model.
 
-    `img` is a PIL image, a path, a uint8 array `(H, W, 3)`, or the model's input tensor `(C, H, W)` or `(1, C, H, W)`,
-    which is used as it is. `preprocess="auto"` takes `model.preprocess`, timm's `pretrained_cfg`, else ImageNet's and says
-    so; None only scales to 0..1; or any callable from a PIL image to a tensor, such as `weights.transforms()`.
-    `mean` and `std` (in pixels 0..1) replace what its inverse for display would be. FileNotFoundError, ValueError or
-    TypeError say what is wrong with the picture and what to do.
+    `img` is a PIL image, a path, the bytes of a file, a uint8 array `(H, W, 3)`, or the model's input
+    tensor `(C, H, W)` or `(1, C, H, W)`, which is used as it is. `preprocess="auto"` takes
+    `model.preprocess`, timm's `pretrained_cfg`, else ImageNet's and says so; None only scales to 0..1;
+    or any callable from a PIL image to a tensor, such as `weights.transforms()`. `mean` and `std` (for
+    pixels in 0..1) replace what its inverse for display would be. FileNotFoundError, ValueError or
+    TypeError say what is wrong and what to do.
     """
     model = unwrap(model)
     given = _given(mean, std)
@@ -77,20 +91,27 @@ def load_picture(img: Any, model: Any = None, *, preprocess: Any = "auto", mean:
         image = pipeline.crop(image)
         channels = len(image.getbands())
         space = _space(given or pipeline.statistics, channels)
-        pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, channels).permute(2, 0, 1)[None]
-        x = space.to_input(pixels.to(torch.float64) / 255)
+        pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, channels)
+        x = space.to_input(pixels.permute(2, 0, 1)[None].to(torch.float64) / 255)
         return _picture(x, space, pipeline.described(given, x), pipeline.assumed, notes, dtype)
     x = pipeline.run(image)
     _check(x, f"preprocess={pipeline.name} gave")
     x = x if x.dim() == 4 else x[None]
     if given or pipeline.statistics is not None:
-        return _picture(x, _space(given or pipeline.statistics, x.shape[1]), pipeline.described(given, x), False, notes, dtype)
+        space = _space(given or pipeline.statistics, x.shape[1])
+        return _picture(x, space, pipeline.described(given, x), False, notes, dtype)
     space, assumed, more = _guessed(x)
     return _picture(x, space, pipeline.described(None, x), assumed, (*notes, *more), dtype)
 
 
-def _from_tensor(x: Tensor, pipeline: Pipeline, auto: bool, given: Statistics | None, dtype: torch.dtype) -> Picture:
-    _check(x, "the picture is", "; pixels as integers are wanted as a uint8 numpy array (H, W, 3), a model's input as x.float()")
+def _from_tensor(
+    x: Tensor, pipeline: Pipeline, auto: bool, given: Statistics | None, dtype: torch.dtype
+) -> Picture:
+    _check(
+        x,
+        "the picture is",
+        "; pixels as integers are wanted as a uint8 numpy array (H, W, 3), a model's input as x.float()",
+    )
     x = x if x.dim() == 4 else x[None]
     channels, known = x.shape[1], None if pipeline.assumed or (auto and _within(x)) else pipeline.statistics
     if given is None and known is not None and len(known[0]) not in (1, channels):
@@ -98,7 +119,11 @@ def _from_tensor(x: Tensor, pipeline: Pipeline, auto: bool, given: Statistics | 
     if given or known:
         return _picture(x, _space(given or known, channels), "tensor as given", False, (), dtype)
     space, assumed, notes = _guessed(x)
-    said = "tensor as given, ImageNet mean/std for display" if assumed else "tensor as given" + ", pixels 0..1" * _within(x)
+    said = (
+        "tensor as given, ImageNet mean/std for display"
+        if assumed
+        else "tensor as given" + ", pixels 0..1" * _within(x)
+    )
     return _picture(x, space, said, assumed, notes, dtype)
 
 
@@ -108,7 +133,8 @@ def _guessed(x: Tensor) -> tuple[PixelSpace, bool, tuple[str, ...]]:
     if _within(x):
         return PixelSpace(), False, ()
     if channels not in (1, 3):
-        return PixelSpace(), False, (f"{channels} channels without mean and std: the input's own numbers count as pixels",)
+        note = f"{channels} channels without mean and std: the input's own numbers count as pixels"
+        return PixelSpace(), False, (note,)
     return _space((IMAGENET_MEAN, IMAGENET_STD), channels), True, ()
 
 
@@ -123,13 +149,19 @@ def _given(mean: Any, std: Any) -> Statistics | None:
     if mean is None or std is None:
         raise ValueError("mean= and std= belong together: give both, per channel, for pixels in 0..1")
     try:
-        pair = tuple(tuple(float(v) for v in np.atleast_1d(np.asarray(values, dtype=float)).ravel()) for values in (mean, std))
+        pair = tuple(
+            tuple(float(v) for v in np.atleast_1d(np.asarray(values, dtype=float)).ravel())
+            for values in (mean, std)
+        )
     except (TypeError, ValueError) as error:
         raise TypeError(f"mean={mean!r}, std={std!r}: a number or one number a channel is wanted") from error
     if not np.isfinite(pair[0] + pair[1]).all() or min(pair[1]) <= 0:
         raise ValueError(f"mean={mean!r}, std={std!r}: finite numbers are wanted, and std above 0")
     if max(map(abs, pair[0])) > 2:
-        raise ValueError(f"mean={mean!r}: statistics of pixels in 0..1 are wanted; divide those for 0..255 by 255, mean and std")
+        raise ValueError(
+            f"mean={mean!r}: statistics of pixels in 0..1 are wanted; "
+            f"divide those for 0..255 by 255, mean and std"
+        )
     return pair
 
 
@@ -142,8 +174,10 @@ def _space(statistics: Statistics | None, channels: int) -> PixelSpace:
         return PixelSpace((sum(mean) / 3,), (sum(std) / 3,))
     mean, std = (v * channels if len(v) == 1 else v for v in (mean, std))
     if not len(mean) == len(std) == channels:
-        raise ValueError(f"mean has {len(mean)} and std {len(std)} numbers, the model's input has {channels} channels: "
-                         f"give one number a channel")
+        raise ValueError(
+            f"mean has {len(mean)} and std {len(std)} numbers, the model's input has {channels} channels: "
+            f"give one number a channel"
+        )
     return PixelSpace(mean, std)
 
 
@@ -153,19 +187,27 @@ def _check(x: Any, said: str, integers: str = "") -> None:
     if not x.is_floating_point():
         raise ValueError(f"{said} {describe(x)}, a floating-point tensor (C, H, W) is wanted{integers}")
     if x.dim() == 4 and len(x) != 1:
-        raise ValueError(f"{said} a batch of {len(x)} (shape {tuple(x.shape)}), one picture is wanted: give x[0]")
+        raise ValueError(
+            f"{said} a batch of {len(x)} (shape {tuple(x.shape)}), one picture is wanted: give x[0]"
+        )
     if x.dim() not in (3, 4):
         hint = ": use x[None] for one channel" if x.dim() == 2 else ""
-        raise ValueError(f"{said} a tensor of shape {tuple(x.shape)}, (C, H, W) or (1, C, H, W) is wanted{hint}")
+        raise ValueError(
+            f"{said} a tensor of shape {tuple(x.shape)}, (C, H, W) or (1, C, H, W) is wanted{hint}"
+        )
     if x.numel() == 0:
         raise ValueError(f"{said} an empty tensor of shape {tuple(x.shape)}, (C, H, W) is wanted")
     wrong = int((~torch.isfinite(x)).sum())
     if wrong:
-        raise ValueError(f"{said} a tensor with {wrong} of {x.numel()} values NaN or infinite: clean it first, for example "
-                         f"with torch.nan_to_num, and look for a division by zero in its preprocessing")
+        raise ValueError(
+            f"{said} a tensor with {wrong} of {x.numel()} values NaN or infinite: clean it first, for "
+            f"example with torch.nan_to_num, and look for a division by zero in its preprocessing"
+        )
 
 
-def _picture(x: Tensor, space: PixelSpace, description: str, assumed: bool, notes: Sequence[str], dtype: torch.dtype) -> Picture:
+def _picture(
+    x: Tensor, space: PixelSpace, description: str, assumed: bool, notes: Sequence[str], dtype: torch.dtype
+) -> Picture:
     with torch.inference_mode(False), torch.no_grad():
         x = x.detach().to(device="cpu", dtype=dtype, copy=True, memory_format=torch.contiguous_format)
         shown, more = _shown(x, space)
@@ -183,7 +225,10 @@ def _shown(x: Tensor, space: PixelSpace) -> tuple[np.ndarray, tuple[str, ...]]:
         pixels = ((pixels - low) / (high - low).clamp_min(1e-12)).mean(0, keepdim=True)
         notes = (f"{channels} channels shown as their grey mean, each scaled to 0..1",)
     if float(pixels.min()) < -0.1 or float(pixels.max()) > 1.1:
-        notes = (*notes, f"pixels reach {float(pixels.min()):.2g}..{float(pixels.max()):.2g} and are shown clipped to 0..1: "
-                         f"mean= and std= say how the input was normalised")
+        notes = (
+            *notes,
+            f"pixels reach {float(pixels.min()):.2g}..{float(pixels.max()):.2g} and are shown clipped "
+            f"to 0..1: mean= and std= say how the input was normalised",
+        )
     shown = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
     return np.ascontiguousarray(shown.expand(-1, -1, 3).numpy()), notes

@@ -1,4 +1,5 @@
 """The version of a model: a value that differs when the model may compute something else than before."""
+
 from __future__ import annotations
 
 import hashlib
@@ -15,7 +16,9 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 class Version:
-    """What was seen of a model at one time; hashable, and equal to another where nothing changed in between."""
+    """What was seen of a model at one time; hashable, and equal to another where nothing changed in
+    between.
+    """
 
     __slots__ = ("_hash", "_state")
 
@@ -32,15 +35,16 @@ class Version:
         return isinstance(other, Version) and self._hash == other._hash and self._state == other._state
 
     def __repr__(self) -> str:
-        return f"Version({self._hash & 0xffffffff:08x})"
+        return f"Version({self._hash & 0xFFFFFFFF:08x})"
 
 
 def version_of(model: Any, content: bool = True) -> Version:
     """The version of the user's model now.
 
-    For each parameter and buffer: identity, address, `_version`, dtype, device and layout. With `content`, too, a
-    checksum over a strided sample of about 64 numbers per tensor (`_version` alone misses training through `.data` or
-    with `fused=True`), the modules, their hooks and their plain attributes (a changed `temperature` counts).
+    For each parameter and buffer: identity, address, `_version`, dtype, device and layout. With `content`,
+    too, a checksum over a strided sample of about 64 numbers per tensor (`_version` alone misses training
+    through `.data` or with `fused=True`), the modules, their hooks and their plain attributes (a changed
+    `temperature` counts).
     """
     model = unwrap(model)
     if not isinstance(model, nn.Module):
@@ -58,7 +62,10 @@ def _tensors(modules: list[nn.Module]) -> Iterator[tuple[str, int, Tensor]]:
         # parameters() and buffers() would do, at a price: this runs before and after every batch.
         if isinstance(module, torch.jit.ScriptModule):
             # It hands out new Python objects for the same tensors: there the address stands for identity.
-            for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+            for name, tensor in [
+                *module.named_parameters(recurse=False),
+                *module.named_buffers(recurse=False),
+            ]:
                 yield name, 0, tensor
             continue
         for group in (module._parameters, module._buffers):
@@ -70,8 +77,16 @@ def _tensors(modules: list[nn.Module]) -> Iterator[tuple[str, int, Tensor]]:
 def _identity(name: str, identity: int, tensor: Tensor) -> tuple:
     strided = tensor.layout is torch.strided
     count = None if tensor.is_inference() else tensor._version
-    return (name, identity, tensor.data_ptr() if strided else 0, count, tensor.dtype, tensor.device,
-            tensor.shape, tensor.stride() if strided else None)
+    return (
+        name,
+        identity,
+        tensor.data_ptr() if strided else 0,
+        count,
+        tensor.dtype,
+        tensor.device,
+        tensor.shape,
+        tensor.stride() if strided else None,
+    )
 
 
 def _structure(modules: list[nn.Module]) -> tuple:
@@ -82,8 +97,14 @@ def _module_state(module: nn.Module) -> tuple:
     if isinstance(module, torch.jit.ScriptModule):
         return (id(module),)
     attributes = module.__dict__
-    hooks = tuple((key, id(hook)) for name in ("_forward_pre_hooks", "_forward_hooks") for key, hook in attributes[name].items())
-    plain = tuple((k, v if v == v else "nan") for k, v in attributes.items() if type(v) in _PLAIN and k != "training")
+    hooks = tuple(
+        (key, id(hook))
+        for name in ("_forward_pre_hooks", "_forward_hooks")
+        for key, hook in attributes[name].items()
+    )
+    plain = tuple(
+        (k, v if v == v else "nan") for k, v in attributes.items() if type(v) in _PLAIN and k != "training"
+    )
     return id(module), type(module), hooks, plain, id(attributes.get("forward"))
 
 
@@ -96,18 +117,18 @@ def _checksum(tensors: list[Tensor]) -> bytes:
                 groups.setdefault((tensor.device, tensor.dtype), []).append(sample)
         total = hashlib.blake2b(digest_size=16)
         for samples in groups.values():
-            # One concatenation and one transfer per device and dtype: on CUDA each transfer waits for the device.
+            # One transfer per device and dtype: on CUDA each one waits for the device.
             total.update(torch.cat(samples).view(torch.uint8).cpu().numpy().tobytes())
     return total.digest()
 
 
 def _sample(tensor: Tensor) -> Tensor | None:
-    """A strided sample over the memory of a tensor, in whatever order its dimensions lie; None where it has none."""
+    """A strided sample over the memory of a tensor, in the order it lies there; None where it has none."""
     if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized or tensor.numel() == 0:
         return None
-    extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride()))
+    extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     step = max(1, extent // _SAMPLES)
-    while math.gcd(step, extent) != 1:  # else one position of each filter, or one channel, would be all that is seen
+    while math.gcd(step, extent) != 1:  # else the same position of each filter would be all that is seen
         step -= 1
     try:
         return tensor.as_strided((1 + (extent - 1) // step,), (step,))

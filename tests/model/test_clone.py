@@ -1,4 +1,5 @@
 """The clone computes what the user's model computes, and the user's model never notices."""
+
 import copy
 import functools
 import threading
@@ -9,13 +10,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from saliency_widgets.model.clone import is_script, structural_clone, unwrap, working_model
+from saliency_widgets.model.clone import structural_clone, unwrap, working_model
 
 
 def small(seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True), nn.Dropout(0.5),
-                         nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, 5))
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.5),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(24, 5),
+    )
 
 
 def picture(size: int = 12) -> torch.Tensor:
@@ -30,15 +38,35 @@ def scores_in_eval(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def snapshot(model: nn.Module) -> list:
-    """Everything that must be the same afterwards: objects, memory, bytes, modes, hooks, flags and attributes."""
+    """Everything that must be the same afterwards: objects, memory, bytes, modes, hooks, flags and
+    attributes.
+    """
     seen = []
     for name, module in model.named_modules():
-        plain = {k: id(v) for k, v in module.__dict__.items() if k not in ("_parameters", "_buffers", "_modules")}
-        hooks = {k: (list(v), [id(f) for f in v.values()]) for k, v in module.__dict__.items() if k.endswith("_hooks")}
+        plain = {
+            k: id(v) for k, v in module.__dict__.items() if k not in ("_parameters", "_buffers", "_modules")
+        }
+        hooks = {
+            k: (list(v), [id(f) for f in v.values()])
+            for k, v in module.__dict__.items()
+            if k.endswith("_hooks")
+        }
         seen.append((name, id(module), module.training, plain, hooks))
     for name, t in [*model.named_parameters(), *model.named_buffers()]:
-        seen.append((name, id(t), t.data_ptr(), t.dtype, t.device, t.stride(), t.requires_grad, t.grad is None,
-                     t._version, t.detach().numpy().tobytes()))
+        seen.append(
+            (
+                name,
+                id(t),
+                t.data_ptr(),
+                t.dtype,
+                t.device,
+                t.stride(),
+                t.requires_grad,
+                t.grad is None,
+                t._version,
+                t.detach().numpy().tobytes(),
+            )
+        )
         if t.grad is not None:
             seen.append((name, t.grad.data_ptr(), t.grad.numpy().tobytes()))
     return seen
@@ -103,15 +131,25 @@ def old_weight_norm(module):
         return nn.utils.weight_norm(module)
 
 
-@pytest.mark.parametrize("wrap", [old_weight_norm, nn.utils.spectral_norm, nn.utils.parametrizations.weight_norm,
-                                  nn.utils.parametrizations.spectral_norm, nn.utils.parametrizations.orthogonal],
-                         ids=["old weight_norm", "old spectral_norm", "weight_norm", "spectral_norm", "orthogonal"])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        old_weight_norm,
+        nn.utils.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+        nn.utils.parametrizations.orthogonal,
+    ],
+    ids=["old weight_norm", "old spectral_norm", "weight_norm", "spectral_norm", "orthogonal"],
+)
 @pytest.mark.parametrize("ran", [False, True])
 def test_reparametrised_weights(wrap, ran):
     torch.manual_seed(0)
     model = WeightNormed(wrap)
     if ran:
-        model(picture()).sum().backward()  # now old-style `weight` is a non-leaf attribute that deepcopy refuses
+        model(
+            picture()
+        ).sum().backward()  # now old-style `weight` is a non-leaf attribute that deepcopy refuses
     state = snapshot(model)
     clone = structural_clone(model)
     scores = clone(picture())
@@ -149,7 +187,10 @@ def test_tied_weights_and_a_module_used_twice():
     assert clone.first.weight is clone.second.weight and clone.twice is clone.again
     assert clone.twice is not model.twice
     owned = working_model(model, own=True)
-    assert owned.first.weight is owned.second.weight and owned.first.weight.data_ptr() != model.first.weight.data_ptr()
+    assert (
+        owned.first.weight is owned.second.weight
+        and owned.first.weight.data_ptr() != model.first.weight.data_ptr()
+    )
     torch.testing.assert_close(owned(picture()), scores_in_eval(model, picture()))
 
 
@@ -219,8 +260,14 @@ class Pointers(nn.Module):
 def test_references_in_plain_attributes_point_into_the_clone():
     model = Pointers()
     clone = structural_clone(model)
-    assert clone.steps[0] is clone.a and clone.steps[1][0] is clone.b is clone.by_name["b"] and clone.parent is clone
-    assert clone.forward.__self__ is clone and clone.back() is clone.a and clone.hidden[0] is not model.hidden[0]
+    assert (
+        clone.steps[0] is clone.a
+        and clone.steps[1][0] is clone.b is clone.by_name["b"]
+        and clone.parent is clone
+    )
+    assert (
+        clone.forward.__self__ is clone and clone.back() is clone.a and clone.hidden[0] is not model.hidden[0]
+    )
     ran = []
     for module in model.modules():
         module.register_forward_hook(lambda *_: ran.append("the user's"))
@@ -262,7 +309,11 @@ class MergesOnEval(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.weight, self.update, self.merged = nn.Parameter(torch.ones(3, 3)), nn.Parameter(torch.ones(3, 3)), False
+        self.weight, self.update, self.merged = (
+            nn.Parameter(torch.ones(3, 3)),
+            nn.Parameter(torch.ones(3, 3)),
+            False,
+        )
 
     def train(self, mode=True):
         super().train(mode)
@@ -288,9 +339,13 @@ def test_wrappers_are_taken_off():
     compiled = torch.compile(model)
     assert unwrap(nn.DataParallel(compiled)) is model
     clone = structural_clone(nn.DataParallel(compiled))
-    assert type(clone) is nn.Sequential and [n for n, _ in clone.named_modules()] == [n for n, _ in model.named_modules()]
+    assert type(clone) is nn.Sequential and [n for n, _ in clone.named_modules()] == [
+        n for n, _ in model.named_modules()
+    ]
     inside = nn.Sequential(torch.compile(small()), nn.ReLU())
-    torch.testing.assert_close(structural_clone(inside)(picture()), scores_in_eval(inside[0]._orig_mod, picture()).relu())
+    torch.testing.assert_close(
+        structural_clone(inside)(picture()), scores_in_eval(inside[0]._orig_mod, picture()).relu()
+    )
 
 
 def test_a_model_compiled_in_place_runs_uncompiled():
@@ -312,61 +367,3 @@ def test_recurrent_weights_stay_one():
     clone = structural_clone(model)
     assert clone.rnn._flat_weights[0] is clone.rnn.weight_ih_l0 is not model.rnn.weight_ih_l0
     torch.testing.assert_close(clone(picture()), model(picture()))
-
-
-def test_inference_tensors_are_copied_so_that_gradients_flow():
-    with torch.inference_mode():
-        model = small()
-        clone = working_model(model)
-    assert model[0].weight.is_inference() and not any(p.is_inference() for p in clone.parameters())
-    x = picture().requires_grad_(True)
-    gradient, = torch.autograd.grad(clone(x).sum(), x)
-    assert gradient.abs().sum() > 0
-
-
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_the_callers_mode_does_not_matter(mode):
-    model = small()
-    with mode():
-        clone = structural_clone(model)
-    x = picture().requires_grad_(True)
-    assert torch.autograd.grad(clone(x).sum(), x)[0].abs().sum() > 0
-    assert not any(t.is_inference() for t in [*clone.parameters(), *clone.buffers()])
-
-
-def test_another_device_owns_copies():
-    model = small()
-    state = snapshot(model)
-    clone = working_model(model, "meta")
-    assert {t.device.type for t in [*clone.parameters(), *clone.buffers()]} == {"meta"}
-    assert snapshot(model) == state
-    assert working_model(model, "cpu")[0].weight.data_ptr() == model[0].weight.data_ptr()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_clone_on_cuda_computes_the_same():
-    model = Writes()
-    clone = working_model(model.eval(), "cuda")
-    assert clone.plain.is_cuda and clone.count.is_cuda and model.count.device.type == "cpu"
-
-
-def test_scripts():
-    model = small().train()
-    scripted = torch.jit.script(model)
-    assert is_script(scripted) and not is_script(model)
-    assert is_script(torch.jit.trace(small().eval(), picture(), check_trace=False))
-    with pytest.raises(TypeError, match="scripted"):
-        structural_clone(scripted)
-    before = {k: v.clone() for k, v in scripted.state_dict().items()}
-    twin = working_model(scripted)
-    twin(picture())
-    assert scripted.training and not twin.training
-    assert all(torch.equal(v, scripted.state_dict()[k]) for k, v in before.items())
-    torch.testing.assert_close(structural_clone(nn.Sequential(scripted, nn.ReLU()))(picture()), twin(picture()).relu())
-
-
-def test_refusals():
-    with pytest.raises(TypeError, match="torch.nn.Module"):
-        structural_clone(lambda x: x)
-    with pytest.raises(ValueError, match="run it once"):
-        structural_clone(nn.Sequential(nn.LazyLinear(3)))

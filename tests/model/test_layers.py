@@ -1,4 +1,7 @@
-"""Layers in execution order with their aliases, the default one, and values and gradients captured beside in-place operations."""
+"""Layers in execution order with their aliases, the default one, and values and gradients captured beside
+in-place operations.
+"""
+
 import functools
 
 import pytest
@@ -75,9 +78,17 @@ class Pair(nn.Module):
 def test_order_aliases_reuse_and_what_is_left_out():
     layers, output = trace_layers(structural_clone(Ways()), torch.randn(1, 3, 6, 5))
     by_name = {layer.name: layer for layer in layers}
-    assert list(by_name) == ["stem", "norm", "late", "relu", "head"]  # relu where it ran last; no pair, rnn, unused
+    assert list(by_name) == [
+        "stem",
+        "norm",
+        "late",
+        "relu",
+        "head",
+    ]  # relu where it ran last; no pair, rnn, unused
     assert by_name["stem"] == Layer("stem", ("stem.0", "stem.1"), "Sequential", (4, 6, 5))
-    assert by_name["relu"].aliases == ("same",) and by_name["head"].shape == (3,) and not by_name["head"].spatial
+    assert (
+        by_name["relu"].aliases == ("same",) and by_name["head"].shape == (3,) and not by_name["head"].spatial
+    )
     assert output.shape == (1, 3) and default_cam_layer(layers, 3) == "relu"
 
 
@@ -96,7 +107,7 @@ def test_models_without_spatial_layers():
     assert len(layers) == 4 and default_cam_layer(layers, 3) is None
     vit, x, _ = calibrated("vit_b_32", 224, dtype=torch.float32)
     layers, _ = trace_layers(structural_clone(vit), x)
-    assert default_cam_layer([la for la in layers if la.name != "conv_proj"], 1000) is None
+    assert find_layer(layers, "conv_proj").spatial and default_cam_layer(layers, 1000) is None
     scripted = torch.jit.script(flat)
     layers, output = trace_layers(scripted, torch.randn(1, 3, 2, 2))
     assert layers == () and output.shape == (1, 3)
@@ -105,41 +116,68 @@ def test_models_without_spatial_layers():
 def test_channels_last_outputs_have_no_map():
     model, x, _ = calibrated("convnext_tiny", 64, dtype=torch.float32)
     layers, _ = trace_layers(structural_clone(model), x)
-    assert [find_layer(layers, f"features.1.0.block.{i}").channels_last for i in range(7)] == [False, True, True, True, True, True, False]
+    assert [find_layer(layers, f"features.1.0.block.{i}").channels_last for i in range(7)] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
     swin, x, _ = calibrated("swin_t", 64, dtype=torch.float32)
     spatial = [la.name for la in trace_layers(structural_clone(swin), x)[0] if la.spatial]
     assert spatial == ["features.0.0", "permute"]
 
 
 class OutOfPlace(TorchFunctionMode):
-    """Every in-place activation and addition made out of place: the same function, with nothing overwritten."""
+    """Every in-place activation and addition made out of place: the same function, with nothing
+    overwritten.
+    """
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         if kwargs.get("inplace"):
             kwargs["inplace"] = False
-        function = {torch.relu_: torch.relu, torch.Tensor.add_: torch.add, torch.Tensor.__iadd__: torch.add}.get(function, function)
+        function = {
+            torch.relu_: torch.relu,
+            torch.Tensor.add_: torch.add,
+            torch.Tensor.__iadd__: torch.add,
+        }.get(function, function)
         return function(*args, **kwargs)
+
+
+def into(arrived):
+    """A callback for Capture that keeps everything."""
+    return lambda name, value, gradient: arrived.__setitem__(name, (value, gradient))
 
 
 def reference(model, x, target, names):
     """Values and gradients at the named modules, of the model with out-of-place activations."""
     outputs, modules = {}, dict(model.named_modules())
-    handles = [modules[n].register_forward_hook(lambda m, i, o, n=n: outputs.__setitem__(n, o)) for n in names]
+    handles = [
+        modules[n].register_forward_hook(lambda m, i, o, n=n: outputs.__setitem__(n, o)) for n in names
+    ]
     with OutOfPlace():
         score = model(x)[0, target]
     for handle in handles:
         handle.remove()
-    return outputs, dict(zip(names, torch.autograd.grad(score, [outputs[n] for n in names])))
+    return outputs, dict(zip(names, torch.autograd.grad(score, [outputs[n] for n in names]), strict=True))
 
 
-@pytest.mark.parametrize("name, names", [
-    ("densenet121", ("features", "features.norm0", "features.denseblock1.denselayer1.conv1", "features.pool0")),
-    ("resnet18", ("bn1", "relu", "layer1.0.bn2", "layer4", "layer4.1.relu", "conv1")),
-    ("vgg11", ("features.0", "features.1", "features.18", "classifier.0")),
-    ("squeezenet1_0", ("features", "features.3.squeeze", "features.12.expand1x1")),
-    ("googlenet", ("inception4a.branch1.bn", "inception5b")),
-])
+@pytest.mark.parametrize(
+    "name, names",
+    [
+        (
+            "densenet121",
+            ("features", "features.norm0", "features.denseblock1.denselayer1.conv1", "features.pool0"),
+        ),
+        ("resnet18", ("bn1", "relu", "layer1.0.bn2", "layer4", "layer4.1.relu", "conv1")),
+        ("vgg11", ("features.0", "features.1", "features.18", "classifier.0")),
+        ("squeezenet1_0", ("features", "features.3.squeeze", "features.12.expand1x1")),
+        ("googlenet", ("inception4a.branch1.bn", "inception5b")),
+    ],
+)
 def test_values_and_gradients_beside_in_place_operations(name, names):
     model, x, target = calibrated(name, 64)
     clone = structural_clone(model)
@@ -147,7 +185,7 @@ def test_values_and_gradients_beside_in_place_operations(name, names):
     values, gradients = reference(clone, x.clone().requires_grad_(True), target, names)
     for by_callback in (True, False):
         arrived, leaf = {}, x.clone().requires_grad_(True)
-        with Capture(clone, names, (lambda n, v, g: arrived.__setitem__(n, (v, g))) if by_callback else None) as seen:
+        with Capture(clone, names, into(arrived) if by_callback else None) as seen:
             score = clone(leaf.clone())[0, target]
             assert set(seen.values) == set(names)
             torch.autograd.grad(score, leaf)
@@ -156,7 +194,7 @@ def test_values_and_gradients_beside_in_place_operations(name, names):
         else:
             arrived = {n: (seen.values[n], seen.gradients[n]) for n in names}
         for n in names:
-            for got, wanted in zip(arrived[n], (values[n].detach(), gradients[n])):
+            for got, wanted in zip(arrived[n], (values[n].detach(), gradients[n]), strict=True):
                 assert gradients[n].abs().max() > 0
                 torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-10 * float(wanted.abs().max()))
     assert not any(m._forward_hooks for m in clone.modules())
@@ -213,19 +251,21 @@ def test_checkpointed_blocks():
     class Checkpointed(nn.Module):
         def __init__(self):
             super().__init__()
-            self.block = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3), nn.Tanh())
+            self.block = nn.Sequential(
+                nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3), nn.Tanh()
+            )
             self.saves = True
 
         def forward(self, x):
             x = checkpoint(self.block, x, use_reentrant=False) if self.saves else self.block(x)
-            return (x ** 2).mean((2, 3))
+            return (x**2).mean((2, 3))
 
     torch.manual_seed(0)
     clone, x = structural_clone(Checkpointed().double()), torch.randn(1, 3, 9, 9, dtype=torch.float64)
     names, results = ("block", "block.0", "block.1", "block.3"), []
     for saves in (True, False):
         clone.saves, leaf, arrived = saves, x.clone().requires_grad_(True), {}
-        with Capture(clone, names, lambda n, v, g: arrived.__setitem__(n, (v, g))):
+        with Capture(clone, names, into(arrived)):
             torch.autograd.grad(clone(leaf)[0, 2], leaf)
         results.append(arrived)
     for n in names:
@@ -268,7 +308,9 @@ def test_hooks_are_removed_after_an_error():
 def test_tracing_leaves_the_input_and_the_callers_mode_alone():
     x = torch.randn(1, 3, 6, 5)
     before = x.clone()
-    clone = structural_clone(nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    clone = structural_clone(
+        nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    )
     with torch.inference_mode():
         layers, _ = trace_layers(clone, x)
         assert torch.is_inference_mode_enabled()

@@ -1,4 +1,5 @@
 """The version notices every way in which a model comes to compute something else, and nothing else."""
+
 import time
 
 import pytest
@@ -12,7 +13,14 @@ from tests.networks import calibrated
 
 def small() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+    )
 
 
 def picture() -> torch.Tensor:
@@ -24,6 +32,7 @@ def train(optimiser, **options):
         steps = optimiser(model.parameters(), lr=1e-2, **options)
         model.eval()(picture()).sum().backward()
         steps.step()
+
     return step
 
 
@@ -84,9 +93,27 @@ def in_numpy(model):
     model[5].weight.detach().numpy()[:] *= 2
 
 
-CHANGES = [train(torch.optim.SGD), train(torch.optim.SGD, fused=True), train(torch.optim.Adam), train(torch.optim.Adam, fused=True),
-           train(torch.optim.AdamW, foreach=True), through_data, one_filter_through_data, new_data, half_way, there_and_back,
-           assigned, loaded, statistics, buffer_through_data, another_head, another_activation, another_number, hooked, in_numpy]
+CHANGES = [
+    train(torch.optim.SGD),
+    train(torch.optim.SGD, fused=True),
+    train(torch.optim.Adam),
+    train(torch.optim.Adam, fused=True),
+    train(torch.optim.AdamW, foreach=True),
+    through_data,
+    one_filter_through_data,
+    new_data,
+    half_way,
+    there_and_back,
+    assigned,
+    loaded,
+    statistics,
+    buffer_through_data,
+    another_head,
+    another_activation,
+    another_number,
+    hooked,
+    in_numpy,
+]
 NAMES = ["SGD", "fused SGD", "Adam", "fused Adam", "foreach AdamW", *(c.__name__ for c in CHANGES[5:])]
 
 
@@ -99,8 +126,11 @@ def test_a_change_is_noticed(change):
     assert after != before and version_of(model) == after and hash(version_of(model)) == hash(after)
 
 
-@pytest.mark.parametrize("change", [train(torch.optim.SGD), new_data, half_way, assigned, loaded, statistics, another_head],
-                         ids=["SGD", "new_data", "half_way", "assigned", "loaded", "statistics", "another_head"])
+@pytest.mark.parametrize(
+    "change",
+    [train(torch.optim.SGD), new_data, half_way, assigned, loaded, statistics, another_head],
+    ids=["SGD", "new_data", "half_way", "assigned", "loaded", "statistics", "another_head"],
+)
 def test_the_cheap_version_notices_what_torch_counts(change):
     model = small()
     before = version_of(model, content=False)
@@ -152,13 +182,16 @@ def test_wrappers_scripts_and_callables():
     assert version_of(torch.compile(model)) == version_of(model) == version_of(nn.DataParallel(model))
     scripted = torch.jit.trace(model, picture())
     before = version_of(scripted)
-    assert version_of(scripted) == before and version_of(scripted, content=False) == version_of(scripted, content=False)
+    assert version_of(scripted) == before and version_of(scripted, content=False) == version_of(
+        scripted, content=False
+    )
     with torch.no_grad():
         model[5].weight.mul_(2)  # tracing shares the weights
     assert version_of(scripted) != before
 
     def function(x):
         return x
+
     assert version_of(function) == version_of(function) != version_of(lambda x: x)
 
 
@@ -185,7 +218,7 @@ def test_odd_tensors():
 
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0"])
 def test_a_version_is_cheap(name):
-    """Milliseconds of processor time, the best of several: 5 with content (per request), 2 without (per batch)."""
+    """Processor time, the best of several: with content (per request) and without (per batch)."""
     model, _, _ = calibrated(name, 64, dtype=torch.float32)
 
     def best(content):
@@ -193,6 +226,7 @@ def test_a_version_is_cheap(name):
             started = time.thread_time()
             version_of(model, content)
             return time.thread_time() - started
+
         return min(once() for _ in range(15))
 
     assert best(True) < 8e-3 and best(False) < 3e-3  # measured 3.4 and 0.7; room for slower machines
