@@ -1,0 +1,61 @@
+# make demo             open JupyterLab on the first notebook
+# make demo HEADLESS=1  execute it instead: build/first-look.html and build/first-look.png
+# make test             install what tests need and run them all
+# make bench            times of the first sight and of each method on the demo networks
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOK := notebooks/1-first-look.ipynb
+
+.PHONY: demo test test-all bench bundle bundle-check chromium lint clean
+
+demo: $(VENV)/demo.stamp
+ifdef HEADLESS
+	$(BIN)/python notebooks/headless.py $(NOTEBOOK) build/first-look
+else
+	$(BIN)/jupyter lab $(NOTEBOOK)
+endif
+
+test: $(VENV)/test.stamp chromium bundle-check
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/test.stamp chromium bundle-check
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m tests.benchmarks.first_sight
+
+$(VENV)/pip.stamp:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet -e ".[imagenet]"
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet -e ".[test]"
+	touch $@
+
+# Browser tests use Debian's Chromium; where it cannot be installed they skip and say how to get it.
+chromium:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+		echo "chromium is missing and cannot be installed here: browser tests will skip (apt-get install chromium)"
+
+bundle:
+	cd js && npm ci --no-audit --no-fund && npm run build
+
+# The committed bundle must be what the sources give; without Node there is nothing to compare.
+bundle-check:
+	@if command -v npm >/dev/null; then \
+		cd js && npm ci --silent --no-audit --no-fund && npm run --silent check && npm run --silent test && npm run --silent build && \
+		git diff --exit-code --stat -- ../saliency_widgets/static || { echo "the committed bundle differs from js/: run make bundle and commit"; exit 1; }; \
+	else echo "npm is missing: the committed bundle is not compared with js/"; fi
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check saliency_widgets tests notebooks/headless.py
+
+clean:
+	rm -rf build dist js/node_modules .pytest_cache .ruff_cache
