@@ -7,6 +7,7 @@ import { mountLegend } from "./legend";
 import { mountLine } from "./line";
 import type { Model } from "./models";
 import { LayerSet, pictureFrom } from "./models";
+import { nameControls } from "./named";
 import { mountStage } from "./stage";
 import { mountTools } from "./tools";
 import type { StageState } from "./types";
@@ -91,6 +92,7 @@ function renderStage({ model, el, signal }: Context): void {
     signal,
   );
   stackUnder(el, stage.onTransform, signal);
+  nameControls(el, signal);
   void picture();
   void set.load();
 }
