@@ -13,8 +13,12 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return node;
 }
 
-/** Makes the backing store as large as the element in device pixels; returns context, width, height, ratio. */
-export function fit(canvas: HTMLCanvasElement): [CanvasRenderingContext2D, number, number, number] {
+/**
+ * Makes the backing store as large as the element in device pixels; returns context, width, height, ratio.
+ * null while the element has no size (a notebook takes cells out of the page while it scrolls): what was painted stays.
+ */
+export function fit(canvas: HTMLCanvasElement): [CanvasRenderingContext2D, number, number, number] | null {
+  if (!canvas.clientWidth || !canvas.clientHeight) return null;
   const ratio = window.devicePixelRatio || 1;
   const w = Math.max(1, Math.round(canvas.clientWidth * ratio));
   const h = Math.max(1, Math.round(canvas.clientHeight * ratio));
@@ -28,24 +32,35 @@ export function fit(canvas: HTMLCanvasElement): [CanvasRenderingContext2D, numbe
   return [x, w, h, ratio];
 }
 
-/** Calls `draw` at most once per frame; at once where no frame comes (hidden page), so that answers still go out. */
-export function perFrame(draw: () => void, signal: AbortSignal): () => void {
+const RETRY_MS = 250;
+const RETRIES = 8;
+
+/**
+ * Calls `draw` at most once per frame; at once where no frame comes (hidden page), so that answers still go out.
+ * `draw` returns false where it had no size to draw in. Then it is tried again some times: an element that left the
+ * page and came back within one frame has not changed its size for a ResizeObserver.
+ */
+export function perFrame(draw: () => boolean | void, signal: AbortSignal): () => void {
   let wanted = false;
+  let failed = 0;
   const run = () => {
     wanted = false;
-    if (!signal.aborted) draw();
+    if (signal.aborted) return;
+    failed = draw() === false ? failed + 1 : 0;
+    if (failed && failed <= RETRIES) setTimeout(redraw, RETRY_MS);
   };
-  return () => {
+  const redraw = () => {
     if (wanted || signal.aborted) return;
     wanted = true;
     if (document.hidden) setTimeout(run, 0);
     else requestAnimationFrame(run);
   };
+  return redraw;
 }
 
 /** Calls `changed` when the element's size or the device pixel ratio changes. */
 export function watchSize(node: Element, changed: () => void, signal: AbortSignal): void {
-  const observer = new ResizeObserver(changed);
+  const observer = new ResizeObserver(() => changed());
   observer.observe(node);
   signal.addEventListener("abort", () => observer.disconnect());
   const ratioChanged = () => {

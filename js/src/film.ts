@@ -65,13 +65,19 @@ export function mountFilm(el: HTMLElement, select: (index: number) => void, sign
     });
   };
   const draw = () => {
-    if (!state) return;
+    if (!state) return true;
+    let sized = true;
     const { picture, pictureSize, lut, data } = state;
     if (picture && grey?.picture !== picture) grey = { picture, canvas: faded(picture, pictureSize, 0, 0.8) };
     state.thumbs.forEach((thumb, i) => {
       const canvas = group.children[i]?.querySelector("canvas");
       if (!canvas) return;
-      const [x, w, h] = fit(canvas);
+      const fitted = fit(canvas);
+      if (!fitted) {
+        sized = false;
+        return;
+      }
+      const [x, w, h] = fitted;
       x.imageSmoothingQuality = "high";
       if (picture && grey) x.drawImage(grey.canvas, 0, 0, w, h);
       const [rows, columns] = thumb.shape;
@@ -86,6 +92,7 @@ export function mountFilm(el: HTMLElement, select: (index: number) => void, sign
       x.globalCompositeOperation = "hard-light";
       x.drawImage(map, 0, 0, w, h);
     });
+    return sized;
   };
   const redraw = perFrame(draw, signal);
   watchSize(el, redraw, signal);

@@ -26,7 +26,7 @@ export function legendWords(
   const zero = low < 0 && high > 0 ? "0" : "";
   const left = (words: string) => `${plain(low, digits)}  ${words}`.trim();
   const right = (words: string) => `${words}  +${plain(high, digits)} ${layer.unit}`.trim();
-  const room = width / 2 - 24;
+  const room = width / 2 - 14;
   if (measure(left(down)) <= room && measure(right(up)) <= room) return [left(down), zero, right(up)];
   return [left(verb(down, up)), zero, right(verb(up, down))];
 }
@@ -76,11 +76,13 @@ export function mountLegend(el: HTMLElement, signal: AbortSignal): LegendHandle 
 
   const draw = () => {
     const layer = topVisible(layers);
-    const [x, w, h, d] = fit(canvas);
+    const sized = fit(canvas);
+    if (!sized) return false;
+    const [x, w, h, d] = sized;
     if (!layer) {
       words.forEach((word) => (word.textContent = ""));
       canvas.setAttribute("aria-label", "legend: no layer is visible");
-      return;
+      return true;
     }
     const style = getComputedStyle(el);
     const colour = (name: string) => style.getPropertyValue(name).trim();
@@ -113,6 +115,7 @@ export function mountLegend(el: HTMLElement, signal: AbortSignal): LegendHandle 
     const texts = legendWords(layer, w / d, (text) => x.measureText(text).width);
     texts.forEach((text, i) => (words[i].textContent = text));
     canvas.setAttribute("aria-label", `legend of ${layer.name}: ${texts.filter(Boolean).join(", ")}`);
+    return true;
   };
   const redraw = perFrame(draw, signal);
   watchSize(el, redraw, signal);

@@ -73,9 +73,12 @@ export function mountStage(
       if (!last || last.seq !== layer.seq || last.stale !== layer.stale)
         shown.set(layer.id, { seq: layer.seq, stale: layer.stale, since: arrived ? now : 0 });
     }
-    const [x, w, h, ratio] = fit(base);
-    painter.draw(x, w, h, state, { view, ratio, bare: info.bare, grid: info.grid, strength });
-    paintOver();
+    const sized = fit(base);
+    if (sized) {
+      const [x, w, h, ratio] = sized;
+      painter.draw(x, w, h, state, { view, ratio, bare: info.bare, grid: info.grid, strength });
+      paintOver();
+    }
     const acks = state.layers.filter((l) => l.seq > 0 && l.seq !== acked.get(l.id)).map((l) => [l.id, l.seq] as [string, number]);
     for (const [id, seq] of acks) acked.set(id, seq);
     if (acks.length) {
@@ -84,10 +87,13 @@ export function mountStage(
       callbacks.painted?.(acks);
     }
     if (fading) redraw();
+    return sized !== null;
   };
   const regionMap = (): RegionMap | null => state.regions ?? topVisible(state.layers)?.regions ?? null;
   const paintOver = () => {
-    const [x, w, h, ratio] = fit(over);
+    const sized = fit(over);
+    if (!sized) return;
+    const [x, w, h, ratio] = sized;
     const top = info.bare ? null : topVisible(state.layers);
     tag.classList.toggle("sw-shown", !!(probe && top));
     if (!probe) return;
