@@ -10,11 +10,10 @@ function set(node: Element, name: string, value: string): void {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
-/** The name that Python gave as a tooltip: on the control itself, or on its hidden label. */
+/** The name that Python gave as a tooltip: on the control itself, its label or its field. */
 function nameOf(control: Element): string {
-  const label = control.querySelector(":scope > label[title]");
-  const given = control.getAttribute("title") ?? label?.getAttribute("title") ?? "";
-  return given === "null" ? "" : given;
+  const holders = [control, ...control.querySelectorAll(":scope > label, :scope > select, :scope > input")];
+  return holders.map((node) => node.getAttribute("title") ?? "").find((title) => title && title !== "null") ?? "";
 }
 
 function nameControl(control: Element): void {
