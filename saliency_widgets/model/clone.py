@@ -20,7 +20,13 @@ import torch
 from torch import Tensor, nn
 
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-_RANDOM = (random.Random, np.random.Generator, np.random.RandomState)
+_COPIED = (
+    random.Random,
+    np.random.Generator,
+    np.random.RandomState,
+    np.ndarray,
+)  # a forward may change these
+_PLAIN = (bool, int, float, str, bytes, type(None), type)
 
 
 def is_script(model: Any) -> bool:
@@ -80,14 +86,14 @@ def _clone(model: nn.Module, device: torch.device | str | None, own: bool) -> nn
     model = unwrap(model)
     # Normal tensors come out whatever mode the caller is in: autograd cannot save inference tensors.
     with torch.inference_mode(False), torch.no_grad():
-        clone = _Cloner(model, device, own).convert(model)
+        cloner = _Cloner(model, device, own)
+        clone = cloner.convert(model)
     for module in clone.modules():
-        # The flag itself, not .eval(): an overridden train() may merge or freeze weights in place (LoRA
-        # does).
+        # The flag itself, not .eval(): an overridden train() may merge weights in place, as LoRA's does.
         if not isinstance(module, torch.jit.ScriptModule):
             module.training = False
-            if own and isinstance(module, nn.RNNBase):
-                module.flatten_parameters()
+            if isinstance(module, nn.RNNBase) and cloner.moving:
+                module.flatten_parameters()  # copies lie apart, cuDNN wants one chunk
     return clone
 
 
@@ -95,19 +101,18 @@ class _Cloner:
     """One pass over a model; the memo by id keeps shared modules, tied tensors and cycles as they are."""
 
     def __init__(self, model: nn.Module, device: torch.device | str | None, own: bool):
-        self.memo: dict[
-            int, tuple[Any, Any]
-        ] = {}  # id → (original, kept alive so that ids stay unique; converted)
+        # id → (original, kept alive so that ids stay unique; what it became)
+        self.memo: dict[int, tuple[Any, Any]] = {}
         self.own = own
         tensors = [*model.parameters(), *model.buffers()]
         self.sources = {t.device for t in tensors}
-        self.device = None if device is None else _indexed(torch.device(device))
+        self.device = None if device is None else _present(torch.device(device))
         self.moving = self.device is not None and self.sources != {self.device} and bool(tensors)
 
     def convert(self, value: Any) -> Any:
-        """The clone's counterpart of a value found in the user's model; the value itself where none is
-        needed.
-        """
+        """The clone's counterpart of a value found in the user's model, or the value itself."""
+        if type(value) in _PLAIN:
+            return value
         if id(value) in self.memo:
             return self.memo[id(value)][1]
         match value:
@@ -121,11 +126,9 @@ class _Cloner:
                 return self._container(value)
             case types.MethodType():
                 owner = self.convert(value.__self__)
-                return (
-                    value
-                    if owner is value.__self__
-                    else types.MethodType(self.convert(value.__func__), owner)
-                )
+                if owner is value.__self__:
+                    return value
+                return types.MethodType(self.convert(value.__func__), owner)
             case functools.partial():
                 new = functools.partial(
                     self.convert(value.func),
@@ -143,7 +146,7 @@ class _Cloner:
                 return self._remember(value, value.clone_state())
             case torch.device() if self.moving and _indexed(value) in self.sources:
                 return self.device
-        return self._remember(value, copy.deepcopy(value)) if isinstance(value, _RANDOM) else value
+        return self._remember(value, copy.deepcopy(value)) if isinstance(value, _COPIED) else value
 
     def _remember(self, original: Any, new: Any) -> Any:
         self.memo[id(original)] = original, new
@@ -162,8 +165,7 @@ class _Cloner:
             if name in ("_parameters", "_buffers", "_modules"):
                 value = type(value)((key, self.convert(entry)) for key, entry in value.items())
             elif name.endswith("_hooks") and isinstance(value, dict):
-                # OrderedDicts by number: their handles belong to the user's module and must not reach the
-                # clone's.
+                # The user's handles must not reach the clone's hooks, nor ours the user's.
                 value = OrderedDict((key, self.convert(hook)) for key, hook in value.items())
             else:
                 value = self.convert(value)
@@ -237,9 +239,16 @@ class _Cloner:
         return self._remember(function, new)
 
 
+def _present(device: torch.device) -> torch.device:
+    for kind, backend in (("cuda", torch.cuda), ("mps", torch.backends.mps)):
+        if device.type == kind and not backend.is_available():
+            raise ValueError(f"device={str(device)!r}: torch finds no such device here, use device='cpu'")
+    return _indexed(device)
+
+
 def _indexed(device: torch.device) -> torch.device:
     """`cuda` as `cuda:0`, as tensors name it."""
-    if device.type == "cuda" and device.index is None:
+    if device.type == "cuda" and device.index is None and torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     if device.type == "mps" and device.index is None:
         return torch.device("mps", 0)

@@ -5,6 +5,7 @@ import functools
 import threading
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -201,7 +202,7 @@ class Writes(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 3)
         self.last, self.calls, self.history, self.seen = None, 0, [], {}
-        self.plain = torch.zeros(())
+        self.plain, self.array = torch.zeros(()), np.zeros(1)
         self.lock = threading.Lock()
         self.generator = torch.Generator().manual_seed(3)
         self.register_buffer("count", torch.zeros(()))
@@ -214,6 +215,7 @@ class Writes(nn.Module):
             self.history.append(self.last)
             self.seen["x"] = x
             self.plain += 1
+            self.array += 1
             self.count += 1
             self.replaced = torch.ones(2)
             return self.last.mean((2, 3)) + torch.rand(1, generator=self.generator)
@@ -230,6 +232,7 @@ def test_what_a_model_writes_to_itself_lands_on_the_clone(ran):
     drive(model, clone)
     assert clone.calls == model.calls + 2 and len(clone.history) == history + 2 and clone.lock is model.lock
     assert snapshot(model) == state and torch.equal(model.plain, plain)
+    assert clone.array == model.array + 2 == clone.plain.numpy()
     assert len(model.history) == history and model.seen.keys() == seen.keys()
     assert torch.equal(model.generator.get_state(), generator)
 

@@ -61,6 +61,12 @@ def test_scripts():
     )
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there():
+    with pytest.raises(ValueError, match="cuda.*use device='cpu'"):
+        working_model(small(), "cuda")
+
+
 def test_refusals():
     with pytest.raises(TypeError, match="torch.nn.Module"):
         structural_clone(lambda x: x)
