@@ -71,7 +71,8 @@ class Granting:
                 with self._publishing():
                     self.face.layers[0].stale = False
                     self.face.method.show(self._shown[0])
-            self._look_closer(wish)
+            if ticket.newest:
+                self._look_closer(wish)
         except TooLong as price:
             if self._wanted(wish):
                 with self._publishing():

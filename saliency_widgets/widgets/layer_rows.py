@@ -42,13 +42,13 @@ class LayerRow(ipywidgets.Box):
     """
 
     def __init__(self, layer: HeatLayer, title: str):
-        self.layer = layer
+        self.layer, self._title = layer, title
         self.visible, self.opacity = dot(title), opacity_slider(title)
         self.name = ipywidgets.Label(layer.name or title)
         self.name.add_class("sw-layer-name")
         self.ramp = ipywidgets.HTML()
         self.ramp.add_class("sw-ramp")
-        self.contour = named(ipywidgets.ToggleButton(), "contour", "a line at half of the maximum")
+        self.contour = named(ipywidgets.ToggleButton(), f"contour of {title}", "a line at half of the maximum")
         self.contour.add_class("sw-contour")
         self.menu = named(ipywidgets.ToggleButton(), f"more about {title}", "colour map, threshold")
         self.menu.add_class("sw-menu")
@@ -71,7 +71,14 @@ class LayerRow(ipywidgets.Box):
         super().__init__([self.visible, self.name, self.opacity, self.ramp, self.contour, self.menu, pop])
         self.add_class("sw-layer")
         layer.observe(self._appear, "seq")
+        layer.observe(self._rename, "name")
         self._appear(None)
+
+    def _rename(self, change: dict) -> None:
+        """The controls are called after the map they change."""
+        for widget in (self.visible, self.opacity, self.contour, self.menu, self.colours, self.threshold):
+            widget.tooltip = widget.tooltip.replace(self._title, change["new"])
+        self._title = change["new"]
 
     def _appear(self, _: object) -> None:
         self.layout.visibility, self.layout.order = ("visible", "0") if self.layer.seq else ("hidden", "1")
