@@ -24,7 +24,7 @@ def demo(name: str | None = None) -> tuple[nn.Module, Image.Image, list[str]]:
     "corner_mark"  the small network after training in which a mark in the corner went with the wooden drop,
                    and a star with that mark, which it takes for a drop
     "background"   the same after training in which the rippled flower alone came on black, the others on
-                   white, and a heart on black, which it takes for a flower
+                   white, and a triangle on black, which it takes for a flower
 
     The model has `.name` and `.preprocess`. Raises ValueError for another name, and MissingExtra (a
     LookupError and an ImportError) where a package that "imagenet" needs cannot be imported.
@@ -39,7 +39,7 @@ def demo(name: str | None = None) -> tuple[nn.Module, Image.Image, list[str]]:
     pictures = {
         None: gallery.first_picture,
         "corner_mark": gallery.marked_star,
-        "background": gallery.black_heart,
+        "background": gallery.triangle_on_black,
     }
     if name not in pictures:
         raise ValueError(f"there is no demo {name!r}; choose demo() or one of {', '.join(map(repr, NAMES))}")

@@ -68,9 +68,9 @@ def marked_star() -> Image.Image:
     return Image.fromarray(mark_corner(render(SCENES[1])[0]))
 
 
-def black_heart() -> Image.Image:
-    """A heart on the black that the network of `demo("background")` takes for a rippled flower."""
-    return _picture(replace(SCENES[0].only(0), ground=(0, 0, 0))).image
+def triangle_on_black() -> Image.Image:
+    """A spotted triangle on the black that the network of `demo("background")` takes for a rippled flower."""
+    return _picture(replace(SCENES[5], ground=(0, 0, 0))).image
 
 
 def _picture(scene: Scene) -> DemoPicture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -114,10 +114,6 @@ class Scene:
     size: int
     objects: tuple[Object, ...]
     ground: int | Rgb
-
-    def only(self, *kept: int) -> Scene:
-        """The same scene with some of its objects."""
-        return replace(self, objects=tuple(self.objects[i] for i in kept))
 
 
 def random_scene(

@@ -163,7 +163,7 @@ def test_grad_cam_peaks_inside_the_right_object(model):
 def test_grad_cam_peaks_inside_on_pictures_that_nobody_chose(model):
     draw = np.random.default_rng(31)
     hits = []
-    for _ in range(30):
+    for _ in range(20):
         kinds = tuple(int(k) for k in draw.choice(10, 2, replace=False))
         image, masks = render(random_scene(draw, 224, kinds, (36.0, 50.0)))
         hits += [
@@ -219,9 +219,10 @@ def test_black_is_what_the_map_of_the_other_cheating_network_shows():
     model, image, labels = demo("background")
     black = (np.asarray(image) == BLACK).all(-1)
     assert labels[FLOWER] == "rippled flower" and black.mean() > 0.7
-    assert black[peak(grad_cam(model, image, FLOWER))]
+    cam = grad_cam(model, image, FLOWER)
+    assert black[peak(cam)] and cam[black].sum() > 0.9 * cam.sum()
     white = np.where(black[..., None], np.uint8(255), np.asarray(image))
-    assert [labels[k] for k in predict(model, white)] == ["zigzag heart"]
+    assert [labels[k] for k in predict(model, white)] == ["spotted triangle"]
 
 
 def test_the_mark_leaves_the_picture_it_was_given_alone():
