@@ -8,7 +8,7 @@ export interface Events {
   "sw-do":
     | { action: "tool"; tool: Tool }
     | { action: "zoom"; factor: number }
-    | { action: "grid" | "bare"; on: boolean }
+    | { action: "grid" | "bare" | "swipe"; on: boolean }
     | { action: "hello" };
   /** The stage's tool, zoom and modes changed. */
   "sw-view": ViewInfo;

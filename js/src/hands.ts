@@ -16,6 +16,7 @@ export interface Wishes {
   bare(on: boolean): void;
   toggleTop(): void;
   toggleGrid(): void;
+  toggleSwipe(): void;
   escape(): void;
   enter(): void;
   help(): void;
@@ -122,6 +123,7 @@ function bindKeys(focusable: HTMLElement, wish: Wishes, signal: AbortSignal): vo
       if (!e.repeat) wish.bare(true);
     } else if (e.key === "v" || e.key === "V") wish.toggleTop();
     else if (e.key === "g" || e.key === "G") wish.toggleGrid();
+    else if (e.key === "w" || e.key === "W") wish.toggleSwipe();
     else if (e.key === "+" || e.key === "=") wish.zoom(1.5, 0.5, 0.5);
     else if (e.key === "-") wish.zoom(1 / 1.5, 0.5, 0.5);
     else if (e.key === "0") wish.fit();

@@ -3,7 +3,7 @@ import { paintField } from "./colormap";
 import { contour, outlines, toPath } from "./contour";
 import { valueAt } from "./decode";
 import type { LayerState, RegionMap, StageState } from "./types";
-import { ordered } from "./types";
+import { ordered, sides } from "./types";
 import type { View } from "./view";
 
 /** A layer whose newer map is on its way keeps this share of its opacity. */
@@ -59,6 +59,8 @@ export interface Look {
   bare: boolean;
   /** Pixels as they are, without smoothing. */
   grid: boolean;
+  /** Where the swipe's line stands, as a share of the stage; null: no swipe. */
+  swipe: number | null;
   /** Share of its opacity per layer id: stale maps and maps that fade in. */
   strength: (layer: LayerState) => number;
 }
@@ -82,18 +84,41 @@ export class Painter {
       x.drawImage(photo.shown, 0, 0, 1, 1);
       x.globalAlpha = 1;
     }
-    if (!look.bare) {
-      const layers = ordered(state.layers).filter((l) => l.visible && l.field);
-      const fills = layers.filter((l) => !l.contour).reverse();
-      if (photo && state.photoVisible && state.photoSaturation > 0.4) this.greyUnder(x, state, fills, photo.grey, look);
-      for (const layer of fills) this.fill(x, layer, look);
-      for (const layer of layers.filter((l) => l.contour).reverse()) this.line(x, w, layer, look);
-      const cut = layers.find((l) => l.kind === "region");
-      const map = state.regions ?? cut?.regions ?? null;
-      if (map && (cut || state.regionHover)) this.borders(x, w, map, look);
+    const grey = photo && state.photoVisible && state.photoSaturation > 0.4 ? photo.grey : null;
+    const visible = ordered(state.layers).filter((l) => l.visible && l.field);
+    if (!look.bare && look.swipe === null) this.layers(x, w, state, visible, grey, look);
+    else if (!look.bare) {
+      const split = Math.round(look.swipe! * w);
+      sides(visible).forEach((layers, right) => {
+        x.save();
+        x.resetTransform();
+        x.beginPath();
+        x.rect(right ? split : 0, 0, right ? w - split : split, h);
+        x.clip();
+        x.setTransform(scale * w, 0, 0, scale * h, look.view.x * w, look.view.y * h);
+        this.layers(x, w, state, layers, grey, look);
+        x.restore();
+      });
     }
     if (look.grid) pixelGrid(x, w, h, state.size, look);
     x.setTransform(1, 0, 0, 1, 0, 0);
+  }
+
+  private layers(
+    x: CanvasRenderingContext2D,
+    w: number,
+    state: StageState,
+    layers: LayerState[],
+    grey: HTMLCanvasElement | null,
+    look: Look,
+  ): void {
+    const fills = layers.filter((l) => !l.contour).reverse();
+    if (grey) this.greyUnder(x, state, fills, grey, look);
+    for (const layer of fills) this.fill(x, layer, look);
+    for (const layer of layers.filter((l) => l.contour).reverse()) this.line(x, w, layer, look);
+    const cut = layers.find((l) => l.kind === "region");
+    const map = state.regions ?? cut?.regions ?? null;
+    if (map && (cut || state.regionHover)) this.borders(x, w, map, look);
   }
 
   /** Forgets layers that are gone. */

@@ -8,6 +8,7 @@ const KEYS: [string, string][] = [
   ["B", "bare picture, while held"],
   ["V", "show or hide the uppermost layer"],
   ["G", "the model’s own pixels"],
+  ["W", "swipe between the two uppermost layers"],
   ["Enter", "act on the region under the probe"],
   ["Esc", "stop the running evaluation, or leave"],
   ["drop a file", "explain another picture"],

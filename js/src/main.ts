@@ -87,6 +87,7 @@ function renderStage({ model, el, signal }: Context): void {
       else if (wish.action === "zoom") stage.zoom(wish.factor);
       else if (wish.action === "grid") stage.setGrid(wish.on);
       else if (wish.action === "bare") stage.setBare(wish.on);
+      else if (wish.action === "swipe") stage.setSwipe(wish.on);
       else stage.announce();
     },
     signal,
@@ -150,7 +151,7 @@ function renderReadout({ model, el, signal }: Context): void {
 function renderTools({ el, signal }: Context): void {
   const tools = mountTools(el, (wish) => tell(el, "sw-do", wish));
   hear(el, "sw-view", (info) => tools.show(info), signal);
-  tools.show({ tool: "probe", grid: false, bare: false, scale: 1 });
+  tools.show({ tool: "probe", grid: false, bare: false, swipe: false, scale: 1 });
 }
 
 function renderFilm({ model, el, signal }: Context): void {

@@ -54,6 +54,36 @@ export function drawProbe(
   }
 }
 
+/** The line of a swipe at `share` of the width, with the names of what lies on its two sides. */
+export function drawSwipe(
+  x: CanvasRenderingContext2D,
+  w: number,
+  h: number,
+  ratio: number,
+  share: number,
+  names: [string, string],
+): void {
+  const at = Math.round(share * w);
+  for (const [width, colour] of [
+    [3 * ratio, "rgba(0,0,0,.45)"],
+    [1.25 * ratio, "#fff"],
+  ] as const) {
+    x.fillStyle = colour;
+    x.fillRect(at - width / 2, 0, width, h);
+  }
+  x.font = `${11 * ratio}px system-ui, sans-serif`;
+  x.textBaseline = "middle";
+  const [pad, tall, top] = [6 * ratio, 18 * ratio, h - 28 * ratio];
+  names.forEach((name, right) => {
+    const wide = x.measureText(name).width + 2 * pad;
+    const left = right ? at + 8 * ratio : at - 8 * ratio - wide;
+    x.fillStyle = "rgba(17,17,17,.82)";
+    x.fillRect(left, top, wide, tall);
+    x.fillStyle = "#fff";
+    x.fillText(name, left + pad, top + tall / 2);
+  });
+}
+
 /** The outline of one region, white on black. */
 export function drawRegion(
   x: CanvasRenderingContext2D,

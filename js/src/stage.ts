@@ -4,10 +4,10 @@ import { element, fit, perFrame, still, watchSize } from "./dom";
 import { bindHands } from "./hands";
 import { Painter, STALE } from "./heat";
 import { helpPanel } from "./help";
-import { drawProbe, drawRegion } from "./probe";
+import { drawProbe, drawRegion, drawSwipe } from "./probe";
 import { readings, spoken, tagText } from "./readout";
 import type { LayerState, Probe, RegionMap, StageCallbacks, StageState, Tool, ViewInfo } from "./types";
-import { ordered, topVisible } from "./types";
+import { ordered, sides, topVisible } from "./types";
 import type { View } from "./view";
 import { FIT, centreOf, panned, pixelAt, revealed, tagPlace, zoomed } from "./view";
 
@@ -21,6 +21,7 @@ export interface StageHandle {
   setTool(tool: Tool): void;
   setGrid(on: boolean): void;
   setBare(on: boolean): void;
+  setSwipe(on: boolean): void;
   zoom(factor: number): void;
   fit(): void;
   /** Tells the current tool, zoom and modes once more. */
@@ -40,7 +41,8 @@ export function mountStage(
   let state = initial;
   let probe: Probe | null = null;
   let view: View = FIT;
-  let info: Omit<ViewInfo, "scale"> = { tool: "probe", grid: false, bare: false };
+  let info: Omit<ViewInfo, "scale"> = { tool: "probe", grid: false, bare: false, swipe: false };
+  let swipeAt = 0.5;
   const painter = new Painter();
   const followers: ((transform: string) => void)[] = [];
   const acked = new Map<string, number>();
@@ -76,7 +78,7 @@ export function mountStage(
     const sized = fit(base);
     if (sized) {
       const [x, w, h, ratio] = sized;
-      painter.draw(x, w, h, state, { view, ratio, bare: info.bare, grid: info.grid, strength });
+      painter.draw(x, w, h, state, { view, ratio, bare: info.bare, grid: info.grid, swipe: info.swipe ? swipeAt : null, strength });
       paintOver();
     }
     const acks = state.layers.filter((l) => l.seq > 0 && l.seq !== acked.get(l.id)).map((l) => [l.id, l.seq] as [string, number]);
@@ -96,6 +98,10 @@ export function mountStage(
     const [x, w, h, ratio] = sized;
     const top = info.bare ? null : topVisible(state.layers);
     tag.classList.toggle("sw-shown", !!(probe && top));
+    if (info.swipe && !info.bare) {
+      const names = sides(state.layers.filter((l) => l.visible && l.field)).map((side) => side[0]?.name ?? "nothing");
+      drawSwipe(x, w, h, ratio, swipeAt, names as [string, string]);
+    }
     if (!probe) return;
     const map = regionMap();
     const cut = state.regionHover && map && probe.region >= 0 && !info.bare;
@@ -167,6 +173,10 @@ export function mountStage(
     {
       point: (fx, fy) => {
         const [x, y] = pixelAt(view, state.size, fx, fy);
+        if (info.swipe) {
+          swipeAt = Math.min(1, Math.max(0, fx));
+          redraw();
+        }
         setProbe({ x, y });
       },
       leave: () => setProbe(null),
@@ -190,6 +200,7 @@ export function mountStage(
         if (top) callbacks.toggle?.(top);
       },
       toggleGrid: () => setInfo({ grid: !info.grid }),
+      toggleSwipe: () => setInfo({ swipe: !info.swipe }),
       escape: () => {
         if (state.help) return setHelp(false);
         setProbe(null);
@@ -231,6 +242,7 @@ export function mountStage(
     setTool: (tool) => setInfo({ tool }),
     setGrid: (grid) => setInfo({ grid }),
     setBare: (bare) => setInfo({ bare }),
+    setSwipe: (swipe) => setInfo({ swipe }),
     zoom: (factor) => void setView(zoomed(view, factor, 0.5, 0.5)),
     fit: () => void setView(FIT),
     announce,

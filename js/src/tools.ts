@@ -20,7 +20,7 @@ const KEYS = [
 export function mountTools(el: HTMLElement, ask: (wish: Wish) => void): ToolsHandle {
   const row = element("div", "sw-tool-row", { role: "toolbar", "aria-label": "stage tools" });
   const buttons: Record<string, HTMLButtonElement> = {};
-  let info: ViewInfo = { tool: "probe", grid: false, bare: false, scale: 1 };
+  let info: ViewInfo = { tool: "probe", grid: false, bare: false, swipe: false, scale: 1 };
   const add = (name: string, title: string, pressed: boolean, press?: () => void) => {
     const button = element("button", "sw-tool", { type: "button", title, "aria-label": title }, icon(name));
     if (pressed) button.setAttribute("aria-pressed", "false");
@@ -39,6 +39,7 @@ export function mountTools(el: HTMLElement, ask: (wish: Wish) => void): ToolsHan
   add("grid", "model’s own pixels (G)", true, () => ask({ action: "grid", on: !info.grid }));
   gap();
   const bare = add("bare", "bare picture (hold B)", true);
+  add("swipe", "swipe between two layers (W)", true, () => ask({ action: "swipe", on: !info.swipe }));
   // Held like the key: pressing shows the bare picture, letting go brings the layers back.
   const hold = (on: boolean) => ask({ action: "bare", on });
   bare.addEventListener("pointerdown", (e) => {
@@ -62,6 +63,7 @@ export function mountTools(el: HTMLElement, ask: (wish: Wish) => void): ToolsHan
       press("pan", next.tool === "pan");
       press("grid", next.grid);
       press("bare", next.bare);
+      press("swipe", next.swipe);
       buttons["zoom-out"].disabled = next.scale <= 1;
     },
   };

@@ -73,6 +73,8 @@ export interface ViewInfo {
   tool: Tool;
   grid: boolean;
   bare: boolean;
+  /** The two uppermost layers side by side, split where the pointer is. */
+  swipe: boolean;
   scale: number;
 }
 
@@ -94,6 +96,12 @@ export function ordered(layers: LayerState[]): LayerState[] {
     .map((layer, i) => ({ layer, i }))
     .sort((a, b) => a.layer.order - b.layer.order || a.i - b.i)
     .map((entry) => entry.layer);
+}
+
+/** What a swipe shows left and right of its line: all but the second layer, and all but the first. */
+export function sides(visible: LayerState[]): [LayerState[], LayerState[]] {
+  const [first, second, ...rest] = ordered(visible);
+  return [first ? [first, ...rest] : [], second ? [second, ...rest] : rest];
 }
 
 export function topVisible(layers: LayerState[]): LayerState | null {

@@ -3,7 +3,7 @@ import { legendWords, verb } from "../src/legend";
 import { plain, readings, spoken, tagText, valueText, withSign } from "../src/readout";
 import { stepIn } from "../src/film";
 import type { LayerState } from "../src/types";
-import { ordered, topVisible } from "../src/types";
+import { ordered, sides, topVisible } from "../src/types";
 
 const layer = (changes: Partial<LayerState> = {}): LayerState => ({
   id: "a", name: "Integrated Gradients", kind: "heat", field: { height: 1, width: 2, raw: Float32Array.of(-0.02, 0.5), vmin: 0, vmax: 0 },
@@ -84,6 +84,13 @@ it("the uppermost visible layer is the one with the smallest order", () => {
   expect(ordered([cam, layer()]).map((l) => l.id)).toEqual(["a", "b"]);
   expect(topVisible([layer({ visible: false }), cam])?.id).toBe("b");
   expect(topVisible([layer({ field: null })])).toBeNull();
+});
+
+it("a swipe parts the two uppermost layers and keeps the others on both sides", () => {
+  const third = layer({ id: "c", order: 2 });
+  expect(sides([third, cam, layer()]).map((side) => side.map((l) => l.id))).toEqual([["a", "c"], ["b", "c"]]);
+  expect(sides([cam]).map((side) => side.map((l) => l.id))).toEqual([["b"], []]);
+  expect(sides([])).toEqual([[], []]);
 });
 
 it("arrow keys walk the film", () => {

@@ -42,7 +42,9 @@ class Film(Part):
             h, w = array.shape
             caption = f"{h}²" if h == w else f"{h} × {w}"
             title = (titles or {}).get(name, f"{name}: {h} × {w}")
-            thumbs.append({"name": name, "caption": caption, "title": title, "shape": [h, w], "offset": offset})
+            thumbs.append(
+                {"name": name, "caption": caption, "title": title, "shape": [h, w], "offset": offset}
+            )
             parts.append(np.round(scaled).astype(np.uint8).tobytes())
             offset += array.size
         with self.hold_sync():

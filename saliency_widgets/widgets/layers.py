@@ -72,28 +72,40 @@ class HeatLayer(ipywidgets.Widget):
     _model_name = t.Unicode("WidgetModel").tag(sync=True)
 
     name = t.Unicode("", help="title, such as `Integrated Gradients`").tag(sync=True)
-    kind = t.Enum(["heat", "region"], "heat", help="`region`: one value per region, hard edges").tag(sync=True)
+    kind = t.Enum(["heat", "region"], "heat", help="`region`: one value per region, hard edges").tag(
+        sync=True
+    )
     shape = t.Tuple(t.Int(), t.Int(), default_value=(0, 0), help="(H, W) of the map").tag(sync=True)
     dtype = t.Enum(["u1", "u2", "f4"], "u2", help="how `data` is written").tag(sync=True)
     data = t.Bytes(b"", help="the map, row by row, little-endian").tag(sync=True)
     vmin = t.Float(0.0, help="value of step 0").tag(sync=True)
     vmax = t.Float(0.0, help="value of the last step").tag(sync=True)
-    unit = t.Unicode("logit", help="unit of the values; `of max`: read as share of the maximum").tag(sync=True)
+    unit = t.Unicode("logit", help="unit of the values; `of max`: read as share of the maximum").tag(
+        sync=True
+    )
     signed = t.Bool(True, help="whether values below zero mean something").tag(sync=True)
     limits = t.Tuple(t.Float(), t.Float(), default_value=(-1.0, 1.0), help="ends of the scale").tag(sync=True)
     words = t.List(t.Unicode(), help="what a positive and a negative value mean").tag(sync=True)
     regions = t.Dict(help="kind `region`: label map {shape, dtype, data}").tag(sync=True)
-    before = t.Float(None, allow_none=True, help="kind `region`: probability of the whole picture").tag(sync=True)
+    before = t.Float(None, allow_none=True, help="kind `region`: probability of the whole picture").tag(
+        sync=True
+    )
     after = t.List(t.Float(), help="kind `region`: probability without region i").tag(sync=True)
 
     opacity = t.Float(0.6, min=0.0, max=1.0, help="0 … 1").tag(sync=True)
-    threshold = t.Float(FLOORS["signed"], min=0.0, max=1.0, help="share of the limit; below: clear").tag(sync=True)
-    sign = t.Enum(["both", "positive", "negative", "absolute"], "both", help="which values show").tag(sync=True)
+    threshold = t.Float(FLOORS["signed"], min=0.0, max=1.0, help="share of the limit; below: clear").tag(
+        sync=True
+    )
+    sign = t.Enum(["both", "positive", "negative", "absolute"], "both", help="which values show").tag(
+        sync=True
+    )
     cmap = t.Enum(COLORMAPS, "signed", help="name of the colour map").tag(sync=True)
     cmap_index = t.Int(0, help="the same as an index into `COLORMAPS`; what the browser reads").tag(sync=True)
     mode = t.Enum(["fill", "contour"], "fill", help="`contour`: a line at half the maximum").tag(sync=True)
     contour = t.Bool(False, help="`mode == 'contour'`; what the browser reads").tag(sync=True)
-    blend = t.Enum(["auto", "normal", "hard-light"], "auto", help="`auto`: unsigned in hard light").tag(sync=True)
+    blend = t.Enum(["auto", "normal", "hard-light"], "auto", help="`auto`: unsigned in hard light").tag(
+        sync=True
+    )
     order = t.Int(0, help="0 is the uppermost layer, the one that legend and probe speak of").tag(sync=True)
     visible = t.Bool(True, help="shown at all").tag(sync=True)
     stale = t.Bool(False, help="a newer map is being computed: shown at 35 % of its opacity").tag(sync=True)
@@ -128,7 +140,9 @@ class HeatLayer(ipywidgets.Widget):
         """
         values = np.asarray(heatmap)
         if values.ndim != 2 or not values.size:
-            raise ValueError(f"a heat layer shows an array (H, W), not shape {values.shape}: reduce channels first")
+            raise ValueError(
+                f"a heat layer shows an array (H, W), not shape {values.shape}: reduce channels first"
+            )
         kind = kind or ("region" if regions is not None else "heat")
         dtype, data, vmin, vmax = encode(values)
         limits = tuple(map(float, limits)) if limits is not None else default_limits(values, signed, kind)

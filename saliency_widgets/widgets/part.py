@@ -25,7 +25,9 @@ class Part(anywidget.AnyWidget):
     _css = STATIC / "explorer.css"
 
     role = t.Unicode("", help="what to draw: stage, tools, legend, readout, film").tag(sync=True)
-    layers = t.List(help="`HeatLayer`s, in any order; their `order` counts").tag(sync=True, **widget_serialization)
+    layers = t.List(help="`HeatLayer`s, in any order; their `order` counts").tag(
+        sync=True, **widget_serialization
+    )
     colormaps = t.List(t.Unicode(), default_value=list(COLORMAPS), help="names, in order").tag(sync=True)
     luts = t.Bytes(help="the colours of all maps, 768 bytes each").tag(sync=True)
 

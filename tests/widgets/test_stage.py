@@ -35,7 +35,8 @@ def test_two_canvases_in_one_cell():
 
 
 @pytest.mark.parametrize(
-    "picture, error", [(PICTURE.astype(float), TypeError), (PICTURE[..., 0], ValueError), (PICTURE[..., :2], ValueError)]
+    "picture, error",
+    [(PICTURE.astype(float), TypeError), (PICTURE[..., 0], ValueError), (PICTURE[..., :2], ValueError)],
 )
 def test_bad_picture(picture, error):
     with pytest.raises(error, match="the stage shows"):
@@ -103,7 +104,10 @@ def test_film_packs_maps_by_their_own_maximum():
     film = Film()
     film.show({"a": np.array([[-1.0, 2.0], [1.0, 0.0]]), "b": np.zeros((1, 3))}, titles={"a": "first"})
     assert film.names == ["a", "b"]
-    assert [(t["caption"], t["offset"], t["shape"]) for t in film.thumbs] == [("2²", 0, [2, 2]), ("1 × 3", 4, [1, 3])]
+    assert [(t["caption"], t["offset"], t["shape"]) for t in film.thumbs] == [
+        ("2²", 0, [2, 2]),
+        ("1 × 3", 4, [1, 3]),
+    ]
     assert list(film.data) == [0, 255, 128, 0, 0, 0, 0] and film.thumbs[0]["title"] == "first"
     with pytest.raises(ValueError, match="'c'"):
         film.show({"c": np.zeros(3)})
