@@ -17,7 +17,7 @@ from .engine.runner import LARGE_OUTPUT, Progress, Runner, Stopping
 from .engine.stats import Stats
 from .engine.subject import ModelChanged, Subject
 from .methods import Method, find
-from .methods.driving import drive, missing
+from .methods.driving import drive, foresee
 from .methods.protocol import Context, Draft, Round
 from .model.layers import Layer, default_cam_layer, trace_layers
 from .model.outputs import ends_in_softmax, read_scores
@@ -131,6 +131,11 @@ class Session:
     def picture(self) -> Picture:
         """The picture with its preprocessing."""
         return self._opened.picture
+
+    @property
+    def inputs(self) -> Inputs:
+        """The picture's inputs by name, as tensors of the model's input space."""
+        return self._opened.inputs
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -297,8 +302,12 @@ class Session:
         self._check_possible(method)
         context, runner, started = self._context(target, on_map is not None), self._opened.runner, time.perf_counter()
         self.stats.plan = method.evaluations(context, params)
-        progress = Progress(missing(method.run(context, **params), self.stats.plan, runner.stored), tell=on_progress)
-        told = 0
+        with self.subject.running(gradients=False):
+            missing, found, ready = foresee(method.run(context, **params), self.stats.plan, runner.stored)
+        progress, told = Progress(missing, tell=on_progress), 0
+        if ready is not None:
+            self.stats.store_hits += found
+            return self._finish(method, params, context, ready, progress, started, final=True)
 
         def evaluate(asked: Round):
             return runner.evaluate(asked.probes, asked.keep, ticket, progress)
@@ -347,7 +356,7 @@ class Session:
         self._check_possible(method)
         context, runner = self._context(target, watched=False), self._opened.runner
         with self.subject.running(gradients=False):
-            count = missing(method.run(context, **values), method.evaluations(context, values), runner.stored)
+            count, *_ = foresee(method.run(context, **values), method.evaluations(context, values), runner.stored)
         each = runner.seconds(context.gradient(None) if method.gradients else context.forward(None))
         return count, None if each is None else count * each
 

@@ -23,11 +23,14 @@ _known_lock = threading.Lock()
 def _identity(model: Any) -> tuple[int, threading.RLock]:
     """One number and one lock for each user's model, shared by all sessions on it; the store forgets it at its end."""
     with _known_lock:
-        if model not in _known:
-            uid = next(_uids)
-            _known[model] = uid, threading.RLock()
-            weakref.finalize(model, STORE.forget, uid)
-        return _known[model]
+        try:
+            if model not in _known:
+                uid = next(_uids)
+                _known[model] = uid, threading.RLock()
+                weakref.finalize(model, STORE.forget, uid)
+            return _known[model]
+        except TypeError:  # a callable without weak references or hash: known to this session only
+            return next(_uids), threading.RLock()
 
 
 class ModelChanged(Exception):

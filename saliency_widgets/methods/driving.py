@@ -30,8 +30,9 @@ class _Missing(Exception):
     pass
 
 
-def missing(generator: Iterator[Round | Draft], planned: int, stored: Callable[[Probe], Evaluation | None]) -> int:
-    """How many of the `planned` evaluations are not stored yet: replays the method on the store until one is missing."""
+def foresee(generator: Iterator[Round | Draft], planned: int,
+            stored: Callable[[Probe], Evaluation | None]) -> tuple[int, int, Draft | None]:
+    """Replay a method on what is stored: (evaluations missing of those planned, probes found, the map if none is missing)."""
     found = 0
 
     def replay(asked: Round) -> Reply:
@@ -44,7 +45,6 @@ def missing(generator: Iterator[Round | Draft], planned: int, stored: Callable[[
             yield probe, evaluation
 
     try:
-        drive(generator, replay)
+        return 0, found, drive(generator, replay)
     except _Missing:
-        return max(1, planned - found)
-    return 0
+        return max(1, planned - found), found, None

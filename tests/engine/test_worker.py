@@ -16,8 +16,9 @@ def worker():
 
 
 def test_the_newest_wish_wins_and_nothing_queues_up(worker):
-    gate, ran = threading.Event(), []
-    worker.submit(lambda ticket: gate.wait(5))
+    gate, started, ran = threading.Event(), threading.Event(), []
+    worker.submit(lambda ticket: (started.set(), gate.wait(5)))
+    assert started.wait(5)
     for number in range(20):
         worker.submit(lambda ticket, number=number: ran.append(number))
     gate.set()
