@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -37,23 +38,23 @@ def categories() -> list[str]:
     """ImageNet's thousand names, from torchvision's metadata; no download.
 
     Raises MissingExtra without torchvision. One that is installed but fails to import (a build that does not
-    match torch) is enough: the names are then read from its file alone.
+    match torch) is enough.
     """
+    names = _categories_by_file()
+    if names is not None:
+        return names
     try:
         from torchvision.models import EfficientNet_B0_Weights
-
-        return list(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
     except Exception as error:  # a mismatched build raises RuntimeError or OSError, not ImportError
-        names = _categories_by_file()
-        if names is None:
-            raise MissingExtra(
-                f"ImageNet's category names come with torchvision, which cannot be imported ({error}); "
-                f"install it with {INSTALL}"
-            ) from error
-        return names
+        raise MissingExtra(
+            f"ImageNet's category names come with torchvision, which cannot be imported ({error}); "
+            f"install it with {INSTALL}"
+        ) from error
+    return list(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def _categories_by_file() -> list[str] | None:
+    """The same list from the one file that holds it: importing torchvision takes seconds, and may fail."""
     try:
         found = importlib.util.find_spec("torchvision")
     except ValueError:  # a half-imported module without a spec
@@ -61,10 +62,7 @@ def _categories_by_file() -> list[str] | None:
     for folder in (found.submodule_search_locations or ()) if found else ():
         path = Path(folder, "models", "_meta.py")
         if path.is_file():
-            spec = importlib.util.spec_from_file_location("_imagenet_categories", path)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return list(module._IMAGENET_CATEGORIES)
+            return runpy.run_path(str(path)).get("_IMAGENET_CATEGORIES")
     return None
 
 

