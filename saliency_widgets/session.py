@@ -187,7 +187,7 @@ class Session:
         if self._opened.softmaxed:
             notes.append("the network ends in softmax: its outputs are explained as probabilities")
         model = self.subject.model
-        if isinstance(model, nn.Module) and any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
+        if isinstance(model, nn.Module) and _has_own_hooks(model):
             notes.append("the model's own hooks run on the working copy")
         if self.subject.script:
             notes.append("a scripted model runs as it is: forward-only methods")
@@ -291,6 +291,7 @@ class Session:
                     result = self._run(method, values, target, ticket, on_map, on_progress)
                     self.subject.check()
                 except ModelChanged:
+                    self.subject.isolate()
                     continue
                 if on_map is not None:
                     on_map(result)
@@ -375,6 +376,12 @@ class Session:
     def close(self) -> None:
         """Let go of the working copy and the picture's tensors; kept evaluations stay within the store's budget."""
         self.subject.clone = None
+
+
+def _has_own_hooks(model: nn.Module) -> bool:
+    """Whether somebody hung forward hooks on the model; those of torch's own reparametrisations do not count."""
+    hooks = [h for m in model.modules() for h in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())]
+    return any(not type(hook).__module__.startswith("torch.nn.utils") for hook in hooks)
 
 
 def explain(model: Any, img: Any, method: str, *, target: int | str | None = None, labels: Any = None,

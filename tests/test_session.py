@@ -244,3 +244,27 @@ def test_explain_and_session_agree_and_importing_needs_no_widgets():
     code = ("import sys; import saliency_widgets as sw; sw.Session; sw.methods(); "
             "assert not {'ipywidgets', 'bqplot', 'torchvision'} & set(sys.modules), 'imported too much'")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_that_rewrites_its_own_weights_as_it_runs_is_explained_on_a_copy():
+    class Restless(Small):
+        def forward(self, x):
+            out = super().forward(x)
+            with torch.no_grad():
+                self.head.bias.add_(1.0)
+            return out
+
+    model = Restless().double().eval()
+    session = Session(model, tensor(), target=0)
+    session.map("gradient")
+    settled = model.head.bias.detach().clone()
+    session.map("leave_one_out", grid=4)
+    assert torch.equal(model.head.bias, settled)
+
+
+def test_hooks_of_the_user_are_named_and_torchs_own_are_not():
+    model = small()
+    model.conv1 = torch.nn.utils.weight_norm(model.conv1)
+    assert not any("hooks" in note for note in Session(model, tensor()).notes)
+    model.register_forward_hook(lambda module, inputs, output: None)
+    assert any("hooks" in note for note in Session(model, tensor()).notes)

@@ -164,9 +164,11 @@ class Runner:
             with torch.no_grad():
                 kept[name] = {r: self._reduce(r, activation, gradient) for r in probe.reductions}
 
-        with Capture(self.subject.clone, self.layers, on_gradient=reduce):
+        with Capture(self.subject.clone, self.layers, on_gradient=reduce) as seen:
             leaf, scores, value = self._forward(x, probe)
             torch.autograd.grad(value.sum(), leaf, allow_unused=True)
+        for name, activation in list(seen.values.items()):  # layers that the score does not depend on
+            reduce(name, activation, torch.zeros_like(activation))
         return [self._evaluation(s, v, layers={n: {r: t[i].clone() for r, t in terms.items()} for n, terms in kept.items()})
                 for i, (s, v) in enumerate(zip(scores.detach(), value.tolist()))]
 

@@ -40,8 +40,8 @@ class ModelChanged(Exception):
 class Subject:
     """A user's model as the engine sees it: a clone that may be hooked and run, never the user's own objects.
 
-    `select` reads the scores from the output. A ScriptModule or a plain callable has no clone: it is run as it is,
-    forward only for the script, under the lock. TypeError when `model` cannot be called.
+    `select` reads the scores from the output. A ScriptModule is copied whole and serves forward-only methods; a plain
+    callable is run as it is, under the lock. TypeError when `model` cannot be called.
     """
 
     def __init__(self, model: Any, device: torch.device | str | None = None, select: Callable | None = None):
@@ -56,6 +56,7 @@ class Subject:
         self.script = is_script(model)
         self.cloned = isinstance(model, nn.Module) and not self.script
         self.version: Any = None
+        self._own = False
         self.clone: Any = model
         self.refresh()
 
@@ -79,10 +80,13 @@ class Subject:
         if force:
             STORE.forget(self.uid)
         self.version = version
-        if self.cloned:
-            self.clone = working_model(self.model, self.device)
+        self.clone = working_model(self.model, self.device, own=self._own)
         self._cheap = version_of(self.model, content=False)
         return True
+
+    def isolate(self) -> None:
+        """Give the clone tensors of its own from now on: a model that rewrites itself as it runs must not reach the user's."""
+        self._own, self.version = True, None
 
     def check(self) -> None:
         """Look at the content after a map: ModelChanged where training went past what the watch over batches sees.

@@ -31,8 +31,6 @@ def grad_cam(context: Context, *, layer: str | None, gradients: str) -> Iterator
     reductions = tuple(_REDUCTIONS.values())
     (_, evaluation), = yield Round([Probe(Image(), "layers", context.score, reductions)])
     maps = {n: terms[_REDUCTIONS[gradients]] for n, terms in evaluation.layers.items()}
-    if name not in maps:
-        raise ValueError(f"no gradient reaches layer {name!r} from this score: choose a layer on the way to the output")
     values = maps[name]
     if not bool(torch.isfinite(values).all()):
         raise ValueError(f"the gradient at layer {name!r} became infinite or NaN: try another picture or score")

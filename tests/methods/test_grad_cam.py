@@ -81,3 +81,17 @@ def test_a_map_without_positive_values_says_so():
         model[4].weight.fill_(-1)
         model[0].bias.fill_(1)
     assert "negative" in explain(model, tensor(dtype=torch.float32), "grad_cam", target=0).warnings[0]
+
+
+def test_a_layer_that_the_score_does_not_depend_on_has_a_zero_map_with_its_reason():
+    class Aside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.aside = small(), nn.Conv2d(3, 2, 3).double()
+
+        def forward(self, x):
+            self.aside(x)
+            return self.inner(x)
+
+    got = explain(Aside(), tensor(), "grad_cam", layer="aside")
+    assert not got.values.any() and "no gradient at this layer" in got.warnings[0]
