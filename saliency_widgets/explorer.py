@@ -61,7 +61,8 @@ class Explorer(Granting, ipywidgets.VBox):
         self._worker = Worker(on_error=lambda error: self._fail(error))
         absent = self._absent()
         self.face = Face(
-            Hands(pick=lambda i: self._by_hand("target", i), search=lambda text: self._by_hand("target", text),
+            Hands(pick=lambda i: self._by_hand("target", i),
+                  search=lambda text: self._by_hand("target", int(text) if text.isdigit() else text),
                   contrast=lambda i: self._by_hand("contrast", i), method=lambda name: self._by_hand("method", name),
                   run=self._pay, param=self._set_param, point=lambda _: self._ask(hand=True), region=self._choose_region,
                   file=self._open_file, refresh=self.refresh, cancel=self.cancel),
@@ -338,6 +339,6 @@ class Explorer(Granting, ipywidgets.VBox):
             map, body = self._shown[0], self.face.method.bodies[self.method]
             if map is None or map.regions is None or not hasattr(body, "choose"):
                 return
-            inputs = self.session._opened.inputs
+            inputs = self.session.inputs
             filled = self.session.picture.space.to_pixels(inputs.filled(inputs.fill(map.params["fill"])))
             body.choose(region, to_uint8(filled), self.session.picture.shown)

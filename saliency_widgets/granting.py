@@ -133,8 +133,15 @@ class Granting:
                 raise TooLong(planned - done, each * (planned - done))
             self.face.progress.advance(done, planned, each * (planned - done))
 
+        inputs = session.inputs
         map = session.run(wish.method, wish.params, target=wish.target, ticket=ticket,
                           on_map=lambda m: None if m.final else self._show_map(wish, m), on_progress=progress)
+        if session.inputs is not inputs:  # the session saw that the model was trained on, and began anew
+            with self._publishing():
+                self._shown[0] = None
+                self._drop_other()
+                self._show_classes(self.target)
+                self.face.status.show(*self._facts("the model changed: evaluated anew"))
         self._show_map(wish, map)
         self._refresh_other(wish, ticket)
         if map.final and self._wanted(wish):
@@ -171,7 +178,7 @@ class Granting:
         alpha, baseline = float(np.clip(wish.point, low, high)), wish.params["baseline"]
         if isinstance(baseline, (list, tuple)):
             baseline = baseline[0]
-        inputs = session._opened.inputs
+        inputs = session.inputs
         filled = inputs.filled(inputs.fill(baseline))
         picture = to_uint8(session.picture.space.to_pixels(filled + alpha * (inputs.image - filled)))
         known = body.alphas if body.alphas.size else np.array([alpha])

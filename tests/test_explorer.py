@@ -420,3 +420,28 @@ def test_maps_of_another_picture_do_not_lie_over_a_new_one(ex):
     ex.method = "gradient"
     ex.wait()
     assert ex.face.rows.rows[1].layout.visibility == "visible" and ex.face.layers[1].name == "Integrated Gradients"
+
+
+def test_training_on_is_noticed_and_said(ex):
+    before = ex.face.classes.bars.y.copy()
+    with torch.no_grad():
+        ex.session.subject.model.head.bias.add_(torch.arange(5.0, dtype=torch.float64))
+    ex.method = "gradient"
+    assert ex.wait() and "the model changed" in ex.face.status.text.value
+    assert not np.array_equal(ex.face.classes.bars.y, before) and list(ex.maps) == ["gradient"]
+
+
+def test_search_takes_an_index_too(ex):
+    ex.face.classes.search.value = "2"
+    assert ex.wait() and ex.target == 2
+    ex.face.classes.search.value = "77"
+    assert "77" in ex.error and ex.target == 2
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_few_outputs(classes):
+    ex = Explorer(small(classes=classes), tensor())
+    assert ex.wait() and ex.error == "" and len(ex.face.classes.indices) == classes
+    ex.method = "leave_one_out"
+    assert ex.wait() and ex.error == "" and ex.maps["leave_one_out"].final
+    ex.close()

@@ -110,7 +110,9 @@ class MethodPanel(ipywidgets.VBox):
             else:
                 line = ipywidgets.HBox([c.widget for c in row.values()])
                 line.add_class("sw-params")
-                self.bodies[name] = ipywidgets.VBox([rows, line])
+                source = ipywidgets.HTML(f"<p>{escape(method.paper)}</p>")
+                source.add_class("sw-source")
+                self.bodies[name] = ipywidgets.VBox([rows, line, source])
         self.body = ipywidgets.Box()
         self.body.add_class("sw-body")
         super().__init__([head, families, name_row, self.body])
