@@ -1,9 +1,10 @@
 """The result: raw signed values, what they mean, and how they may be viewed."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 import torch

@@ -1,10 +1,10 @@
 """A model, a picture and everything computed about them: the headless face of the engine and the methods."""
 from __future__ import annotations
 
-import difflib
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from .engine.subject import ModelChanged, Subject
 from .methods import Method, find
 from .methods.driving import drive, foresee
 from .methods.protocol import Context, Draft, Round
+from .model.labels import Labels
 from .model.layers import Layer, default_cam_layer, trace_layers
 from .model.outputs import ends_in_softmax, read_scores
 from .model.preprocessing import Picture, load_picture
@@ -82,10 +83,9 @@ class Session:
         self.stats, self.space, self.backgrounds = Stats(), space, backgrounds
         self._loading = dict(model=self.subject.model, preprocess=preprocess, mean=mean, std=std,
                              background=background, dtype=self.subject.dtype)
-        self.labels = None
         with self.subject.lock:
             self._opened = self._open(load_picture(img, **self._loading))
-        self.labels = self._check_labels(labels)
+        self._labels = Labels(labels, self._opened.scores.numel())
         self._target = self.resolve_target(target)
         self._fixed_target = target is not None
         self.contrast = None if contrast is None else self.resolve_target(contrast)
@@ -195,21 +195,14 @@ class Session:
 
     # ---- classes
 
-    def _check_labels(self, labels: Any) -> Sequence[str] | Mapping[int, str] | None:
-        if labels is None or isinstance(labels, Mapping):
-            return labels
-        if isinstance(labels, str) or not hasattr(labels, "__len__"):
-            raise TypeError(f"labels must be a list of names or a dict from index to name, got {type(labels).__name__}")
-        outputs = self._opened.scores.numel()
-        if len(labels) != outputs:
-            raise ValueError(f"labels holds {len(labels)} names but the model has {outputs} outputs: give one for each")
-        return list(labels)
+    @property
+    def labels(self) -> Any:
+        """The names of the outputs as given: a list, a dict, or None."""
+        return self._labels.names
 
     def label(self, index: int) -> str:
         """The name of an output, or "class 7" where there is none."""
-        if isinstance(self.labels, Mapping):
-            return str(self.labels.get(index, f"class {index}"))
-        return f"class {index}" if self.labels is None else str(self.labels[index])
+        return self._labels.label(index)
 
     @property
     def target(self) -> int:
@@ -225,23 +218,7 @@ class Session:
 
         LookupError for an index out of range or an unknown label, with the nearest names.
         """
-        outputs = self._opened.scores.numel()
-        if value is None:
-            return int(self._opened.scores.argmax())
-        if isinstance(value, str):
-            names = {self.label(i).lower(): i for i in reversed(range(outputs))}
-            if value.lower() in names:
-                return names[value.lower()]
-            near = difflib.get_close_matches(value.lower(), names, 3)
-            hint = f": did you mean {', '.join(repr(self.label(names[n])) for n in near)}?" if near else ""
-            raise LookupError(f"no class is called {value!r}{hint}" if self.labels is not None else
-                              f"no class is called {value!r}: give labels= or an index from 0 to {outputs - 1}")
-        if isinstance(value, (bool, float)) or not hasattr(value, "__index__"):
-            raise TypeError(f"a target is a class index or a label, got {value!r}")
-        index = value.__index__()
-        if not -outputs <= index < outputs:
-            raise LookupError(f"target {index} is out of range: the model has {outputs} outputs, 0 to {outputs - 1}")
-        return index % outputs
+        return int(self._opened.scores.argmax()) if value is None else self._labels.index(value)
 
     def _score(self, target: int | str | None) -> Score:
         index = self._target if target is None else self.resolve_target(target)

@@ -1,4 +1,5 @@
 """What is promised on real and embedded networks, through the headless session."""
+
 import json
 from pathlib import Path
 
@@ -45,7 +46,9 @@ def test_all_layers_and_all_windows_cost_nothing_more(composite):
 def test_on_the_real_network_the_residual_is_told_and_falls_only_on_request(composite):
     coarse = composite.map("integrated_gradients", target="Egyptian cat", steps=8)
     assert abs(coarse.residual) > 0.02 and coarse.params["steps"] == 8
-    fine = composite.refine("integrated_gradients", target="Egyptian cat", steps=8, tolerance=abs(coarse.residual) * 0.9, limit=32)
+    fine = composite.refine(
+        "integrated_gradients", target="Egyptian cat", steps=8, tolerance=abs(coarse.residual) * 0.9, limit=32
+    )
     assert fine.params["steps"] in (16, 32)
 
 
@@ -74,7 +77,9 @@ def test_grad_cam_peaks_inside_the_right_object():
     assert np.mean(inside) >= 0.9
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="needs the local folder shared/data beside the checkout (see the project's data notes)")
+@pytest.mark.skipif(
+    not DATA.exists(), reason="needs the local folder shared/data beside the checkout (see the project's data notes)"
+)
 def test_squeezenet_sees_dog_and_cat_in_their_boxes():
     import torchvision
     from safetensors.torch import load_file
@@ -82,9 +87,13 @@ def test_squeezenet_sees_dog_and_cat_in_their_boxes():
     model = torchvision.models.squeezenet1_0(weights=None)
     model.load_state_dict({n: v.float() for n, v in load_file(DATA / "squeezenet1_0_imagenet.safetensors").items()})
     weights = torchvision.models.SqueezeNet1_0_Weights.IMAGENET1K_V1
-    whole = torchvision.transforms.Compose([
-        torchvision.transforms.Resize((224, 224)), torchvision.transforms.ToTensor(),
-        torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
+    whole = torchvision.transforms.Compose(
+        [
+            torchvision.transforms.Resize((224, 224)),
+            torchvision.transforms.ToTensor(),
+            torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
     boxes = {"bull mastiff": (74, 12, 168, 146), "tiger cat": (45, 122, 198, 222)}
     session = sw.Session(model, DATA / "images" / "dog_and_cat.png", weights.meta["categories"], preprocess=whole)
     peaks = {}

@@ -1,4 +1,5 @@
 """The headless face: targets, labels, counts, the untouched model, training noticed, and bad input."""
+
 import threading
 
 import numpy as np
@@ -17,10 +18,14 @@ METHODS = sorted(sw.methods())
 
 def state(model):
     """Everything about a model that must not change: objects, memory, bytes, modes, hooks, gradients."""
-    tensors = {n: (id(t), t.data_ptr(), t._version, t.dtype, t.stride(), t.requires_grad, t.grad, t.detach().clone())
-               for n, t in [*model.named_parameters(), *model.named_buffers()]}
-    modules = {n: (id(m), m.training, list(m._forward_hooks), list(m._forward_pre_hooks), sorted(m.__dict__))
-               for n, m in model.named_modules()}
+    tensors = {
+        n: (id(t), t.data_ptr(), t._version, t.dtype, t.stride(), t.requires_grad, t.grad, t.detach().clone())
+        for n, t in [*model.named_parameters(), *model.named_buffers()]
+    }
+    modules = {
+        n: (id(m), m.training, list(m._forward_hooks), list(m._forward_pre_hooks), sorted(m.__dict__))
+        for n, m in model.named_modules()
+    }
     return tensors, modules, torch.get_rng_state()
 
 
@@ -181,7 +186,8 @@ def test_outputs_of_every_kind():
     for wrap in (lambda y: (y, None), lambda y: {"logits": y}, with_logits):
         np.testing.assert_array_equal(explain(Wraps(wrap), tensor(), "gradient").values, wanted)
     np.testing.assert_array_equal(
-        explain(Wraps(lambda y: {"a": 0, "b": [y]}), tensor(), "gradient", output=lambda o: o["b"][0]).values, wanted)
+        explain(Wraps(lambda y: {"a": 0, "b": [y]}), tensor(), "gradient", output=lambda o: o["b"][0]).values, wanted
+    )
     with pytest.raises((ValueError, TypeError), match="output="):
         Session(Wraps(lambda y: "nothing"), tensor())
     softmax = Session(Wraps(lambda y: y.softmax(1)), tensor())
@@ -191,32 +197,40 @@ def test_outputs_of_every_kind():
 def test_scripted_models_and_plain_callables():
     scripted = torch.jit.trace(small(), tensor()[None])
     session = Session(scripted, tensor())
-    np.testing.assert_allclose(session.map("leave_one_out", grid=3).values, explain(small(), tensor(), "leave_one_out", grid=3).values, atol=1e-12)
+    np.testing.assert_allclose(
+        session.map("leave_one_out", grid=3).values, explain(small(), tensor(), "leave_one_out", grid=3).values, atol=1e-12
+    )
     with pytest.raises(ValueError, match="scripted"):
         session.map("gradient")
     model = small()
-    np.testing.assert_allclose(explain(lambda x: model(x.double()), tensor(dtype=torch.float32), "leave_one_out", grid=2, target=0).values,
-                               explain(model, tensor(), "leave_one_out", grid=2, target=0).values, atol=1e-5)
+    np.testing.assert_allclose(
+        explain(lambda x: model(x.double()), tensor(dtype=torch.float32), "leave_one_out", grid=2, target=0).values,
+        explain(model, tensor(), "leave_one_out", grid=2, target=0).values,
+        atol=1e-5,
+    )
 
 
-@pytest.mark.parametrize("make, error, words", [
-    (lambda: Session(small(), "no/such/photo.jpg"), FileNotFoundError, "photo.jpg"),
-    (lambda: Session(small(), torch.zeros(3)), (ValueError, TypeError), "C, H, W"),
-    (lambda: Session(small(), torch.full((3, 8, 8), float("nan"), dtype=torch.float64)), ValueError, "NaN"),
-    (lambda: Session(small(), torch.zeros(1, 8, 8, dtype=torch.float64)), ValueError, "channel"),
-    (lambda: Session("resnet18", tensor()), TypeError, "callable"),
-    (lambda: Session(small(), tensor(), ["a", "b"]), ValueError, "2 names"),
-    (lambda: Session(small(), tensor(), "cat"), TypeError, "labels"),
-    (lambda: Session(small(), tensor(), target=99), LookupError, "out of range"),
-    (lambda: Session(small(), tensor(), score="loss"), ValueError, "log_probability"),
-    (lambda: Session(small(), tensor(), score="margin"), ValueError, "contrast="),
-    (lambda: Session(small(), tensor(), backend="triton-9"), ValueError, "auto, torch"),
-    (lambda: Session(small(), tensor(), space="lab"), ValueError, "input, pixel"),
-    (lambda: Session(small(), tensor()).map("gradcam"), LookupError, "'grad_cam'"),
-    (lambda: Session(small(), tensor()).map("integrated_gradients", step=3), TypeError, "'steps'"),
-    (lambda: explain(small(), tensor(), "gradient", colour=3), TypeError, "colour"),
-    (lambda: Session(small(), tensor()).map("integrated_gradients", alpha=(0.5, 2)), ValueError, "from 0 to 1"),
-])
+@pytest.mark.parametrize(
+    "make, error, words",
+    [
+        (lambda: Session(small(), "no/such/photo.jpg"), FileNotFoundError, "photo.jpg"),
+        (lambda: Session(small(), torch.zeros(3)), (ValueError, TypeError), "C, H, W"),
+        (lambda: Session(small(), torch.full((3, 8, 8), float("nan"), dtype=torch.float64)), ValueError, "NaN"),
+        (lambda: Session(small(), torch.zeros(1, 8, 8, dtype=torch.float64)), ValueError, "channel"),
+        (lambda: Session("resnet18", tensor()), TypeError, "callable"),
+        (lambda: Session(small(), tensor(), ["a", "b"]), ValueError, "2 names"),
+        (lambda: Session(small(), tensor(), "cat"), TypeError, "labels"),
+        (lambda: Session(small(), tensor(), target=99), LookupError, "out of range"),
+        (lambda: Session(small(), tensor(), score="loss"), ValueError, "log_probability"),
+        (lambda: Session(small(), tensor(), score="margin"), ValueError, "contrast="),
+        (lambda: Session(small(), tensor(), backend="triton-9"), ValueError, "auto, torch"),
+        (lambda: Session(small(), tensor(), space="lab"), ValueError, "input, pixel"),
+        (lambda: Session(small(), tensor()).map("gradcam"), LookupError, "'grad_cam'"),
+        (lambda: Session(small(), tensor()).map("integrated_gradients", step=3), TypeError, "'steps'"),
+        (lambda: explain(small(), tensor(), "gradient", colour=3), TypeError, "colour"),
+        (lambda: Session(small(), tensor()).map("integrated_gradients", alpha=(0.5, 2)), ValueError, "from 0 to 1"),
+    ],
+)
 def test_bad_input_is_one_clear_error(make, error, words):
     with pytest.raises(error, match=words):
         make()
@@ -237,12 +251,17 @@ def test_two_threads_on_one_model_take_turns():
 
 
 def test_explain_and_session_agree_and_importing_needs_no_widgets():
-    np.testing.assert_array_equal(explain(small(), tensor(), "integrated_gradients", target=1, steps=8).values,
-                                  Session(small(), tensor(), target=1).map("integrated_gradients", steps=8).values)
+    np.testing.assert_array_equal(
+        explain(small(), tensor(), "integrated_gradients", target=1, steps=8).values,
+        Session(small(), tensor(), target=1).map("integrated_gradients", steps=8).values,
+    )
     import subprocess
     import sys
-    code = ("import sys; import saliency_widgets as sw; sw.Session; sw.methods(); "
-            "assert not {'ipywidgets', 'bqplot', 'torchvision'} & set(sys.modules), 'imported too much'")
+
+    code = (
+        "import sys; import saliency_widgets as sw; sw.Session; sw.methods(); "
+        "assert not {'ipywidgets', 'bqplot', 'torchvision'} & set(sys.modules), 'imported too much'"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

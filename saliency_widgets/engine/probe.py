@@ -6,7 +6,6 @@ store can answer the second one. Inputs compose: `Noisy(OnPath(black, 0.5), …)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -73,7 +72,7 @@ class Pair:
     second: "Input"
 
 
-Input = Union[Image, Filled, OnPath, Blurred, Noisy, Without, Given, Pair]
+Input = Image | Filled | OnPath | Blurred | Noisy | Without | Given | Pair
 
 
 @dataclass(frozen=True)

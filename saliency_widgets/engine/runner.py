@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Callable, Iterator, Protocol, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -90,8 +91,7 @@ class Runner:
         first, size = probes[0], SIZES.size(self._work(probes[0]))
         batch: dict[Probe, None] = {}
         for probe in probes:
-            same = (probe.keep, probe.score, probe.reductions, probe.rule) == (first.keep, first.score, first.reductions, first.rule)
-            if len(batch) == size or not same:
+            if len(batch) == size or replace(probe, input=first.input) != first:
                 break
             if probe not in ready and (probe is first or self.stored(probe) is None):
                 batch[probe] = None

@@ -6,8 +6,8 @@ taken only where `available()` says so.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from types import ModuleType
-from typing import Callable
 
 import torch
 

@@ -1,7 +1,7 @@
 """Runs a method's generator: answers its rounds, passes on its drafts, and foresees what it would cost."""
 from __future__ import annotations
 
-from typing import Callable, Iterator
+from collections.abc import Callable, Iterator
 
 from ..engine.probe import Evaluation, Probe
 from .protocol import Draft, Reply, Round

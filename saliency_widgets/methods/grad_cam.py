@@ -1,7 +1,7 @@
 """Grad-CAM: where a layer's activations speak for the class, for every layer from one forward and backward."""
 from __future__ import annotations
 
-from typing import Iterator
+from collections.abc import Iterator
 
 import torch
 

@@ -1,7 +1,7 @@
 """Gradient: which pixels, changed a little, would change the score most."""
 from __future__ import annotations
 
-from typing import Iterator
+from collections.abc import Iterator
 
 import torch
 

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from ..engine.inputs import FILLS
 from ..engine.probe import Fill, Image, OnPath, Probe
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
-from .quadrature import covering, coarse_to_fine, one_shot, window_weights
+from .quadrature import coarse_to_fine, covering, one_shot, window_weights
 from .registry import method
 
 RULES = ("trapezoid", "gauss_legendre", "midpoint", "right", "endpoints", "adaptive")

@@ -1,8 +1,9 @@
 """Leave-one-out: how far the score falls without each region."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 import torch

@@ -28,8 +28,9 @@ x − x0. A rule is a name on the probe, so the store never mixes its results wi
 """
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor

@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy import ndimage, stats
 
-from saliency_widgets.kernels import choose, reference as R
+from saliency_widgets.kernels import choose
+from saliency_widgets.kernels import reference as R
 
 
 def test_philox_known_answers():

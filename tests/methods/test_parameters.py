@@ -1,4 +1,5 @@
 """Validation gives canonical values, or a sentence with the name, what came and what is wanted."""
+
 import numpy as np
 import pytest
 
@@ -6,24 +7,48 @@ from saliency_widgets import methods
 from saliency_widgets.methods.parameters import KINDS, Parameter
 
 
-@pytest.mark.parametrize("kind, extra, value, wanted", [
-    ("int", {"minimum": 1}, np.int64(4), 4), ("int", {}, 8.0, 8), ("float", {}, 2, 2.0),
-    ("window", {"minimum": 0, "maximum": 1}, [0.25, 1], (0.25, 1.0)), ("choice", {"choices": ("a", "b")}, "b", "b"),
-    ("bool", {}, np.True_, True), ("layer", {}, None, None), ("layer", {}, "features.3", "features.3"),
-    ("grid", {"minimum": 1}, 7, (7, 7)), ("grid", {"minimum": 1}, (3, 5), (3, 5)), ("fill", {"choices": ("black",)}, "black", "black"),
-    ("fill", {}, 0.5, 0.5), ("regions", {}, None, None)])
+@pytest.mark.parametrize(
+    "kind, extra, value, wanted",
+    [
+        ("int", {"minimum": 1}, np.int64(4), 4),
+        ("int", {}, 8.0, 8),
+        ("float", {}, 2, 2.0),
+        ("window", {"minimum": 0, "maximum": 1}, [0.25, 1], (0.25, 1.0)),
+        ("choice", {"choices": ("a", "b")}, "b", "b"),
+        ("bool", {}, np.True_, True),
+        ("layer", {}, None, None),
+        ("layer", {}, "features.3", "features.3"),
+        ("grid", {"minimum": 1}, 7, (7, 7)),
+        ("grid", {"minimum": 1}, (3, 5), (3, 5)),
+        ("fill", {"choices": ("black",)}, "black", "black"),
+        ("fill", {}, 0.5, 0.5),
+        ("regions", {}, None, None),
+    ],
+)
 def test_canonical_values(kind, extra, value, wanted):
     got = Parameter("p", kind, None, "help", **extra).validate(value)
     assert got == wanted and type(got) is type(wanted)
 
 
-@pytest.mark.parametrize("kind, extra, value, error", [
-    ("int", {"minimum": 1}, 0, ValueError), ("int", {}, 2.5, TypeError), ("int", {}, True, TypeError),
-    ("float", {"maximum": 1, "minimum": 0}, float("nan"), ValueError), ("window", {"minimum": 0, "maximum": 1}, (0.8, 0.2), ValueError),
-    ("window", {"minimum": 0, "maximum": 1}, (0, 1.5), ValueError), ("window", {}, 0.5, TypeError),
-    ("choice", {"choices": ("a",)}, "c", ValueError), ("bool", {}, 1, TypeError), ("layer", {}, 3, TypeError),
-    ("grid", {"minimum": 1}, (2, 3, 4), TypeError), ("grid", {"minimum": 1}, 0, ValueError),
-    ("fill", {"choices": ("black",)}, "blak", ValueError), ("regions", {}, "slik", TypeError)])
+@pytest.mark.parametrize(
+    "kind, extra, value, error",
+    [
+        ("int", {"minimum": 1}, 0, ValueError),
+        ("int", {}, 2.5, TypeError),
+        ("int", {}, True, TypeError),
+        ("float", {"maximum": 1, "minimum": 0}, float("nan"), ValueError),
+        ("window", {"minimum": 0, "maximum": 1}, (0.8, 0.2), ValueError),
+        ("window", {"minimum": 0, "maximum": 1}, (0, 1.5), ValueError),
+        ("window", {}, 0.5, TypeError),
+        ("choice", {"choices": ("a",)}, "c", ValueError),
+        ("bool", {}, 1, TypeError),
+        ("layer", {}, 3, TypeError),
+        ("grid", {"minimum": 1}, (2, 3, 4), TypeError),
+        ("grid", {"minimum": 1}, 0, ValueError),
+        ("fill", {"choices": ("black",)}, "blak", ValueError),
+        ("regions", {}, "slik", TypeError),
+    ],
+)
 def test_wrong_values_are_named(kind, extra, value, error):
     with pytest.raises(error, match="p="):
         Parameter("p", kind, None, "help", **extra).validate(value)

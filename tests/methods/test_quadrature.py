@@ -1,7 +1,8 @@
 """Points and weights on the path: against exact integrals of piecewise linear functions."""
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from saliency_widgets.methods.quadrature import coarse_to_fine, covering, one_shot, window_weights
 

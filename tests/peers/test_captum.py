@@ -1,4 +1,5 @@
 """Live oracles: captum and plain loops on calibrated networks, in float64 at 1e-8 and in float32 by cosine."""
+
 import functools
 
 import numpy as np
@@ -47,11 +48,15 @@ def test_gradient(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("rule, theirs", [("gauss_legendre", "gausslegendre"), ("midpoint", "riemann_middle"), ("right", "riemann_right")])
+@pytest.mark.parametrize(
+    "rule, theirs", [("gauss_legendre", "gausslegendre"), ("midpoint", "riemann_middle"), ("right", "riemann_right")]
+)
 def test_integrated_gradients_rule_by_rule(name, rule, theirs, captum_in_float64):
     model, x, target = network(name)
     baseline = torch.zeros_like(x)
-    wanted = captum_attr.IntegratedGradients(model).attribute(x, baseline, target, n_steps=STEPS, method=theirs, internal_batch_size=5)
+    wanted = captum_attr.IntegratedGradients(model).attribute(
+        x, baseline, target, n_steps=STEPS, method=theirs, internal_batch_size=5
+    )
     got = session(name).map("integrated_gradients", rule=rule, steps=STEPS, baseline=baseline[0])
     close(got.values, wanted[0])
 
@@ -76,7 +81,9 @@ def test_the_rules_that_captum_lacks_against_a_plain_loop(name, rule):
 def test_grad_cam_at_the_default_layer_and_inside(name):
     model, x, target = network(name)
     modules, ours = dict(model.named_modules()), session(name)
-    inside = {"resnet18": "layer2", "vgg11": "features.8", "densenet121": "features.denseblock2", "squeezenet1_0": "features.7"}[name]
+    inside = {"resnet18": "layer2", "vgg11": "features.8", "densenet121": "features.denseblock2", "squeezenet1_0": "features.7"}[
+        name
+    ]
     for layer in (ours.default_layer, inside):
         wanted = captum_attr.LayerGradCam(model, modules[layer]).attribute(x, target, relu_attributions=False)
         close(ours.map("grad_cam", layer=layer).values, wanted[0])
@@ -90,14 +97,21 @@ def test_leave_one_out_against_a_plain_loop_and_captums_ablation(name):
     with torch.no_grad():
         before = model(x)[0, target]
         wanted = torch.stack([before - model(x * torch.from_numpy(labels != r))[0, target] for r in range(16)])
-        theirs = captum_attr.FeatureAblation(model).attribute(x, 0, target, feature_mask=torch.from_numpy(labels.astype(np.int64))[None, None])
+        theirs = captum_attr.FeatureAblation(model).attribute(
+            x, 0, target, feature_mask=torch.from_numpy(labels.astype(np.int64))[None, None]
+        )
     close(got.region_scores, wanted)
     close(got.values[0], theirs[0, 0])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_in_float32_the_maps_point_the_same_way(name):
-    for method, params in (("gradient", {}), ("integrated_gradients", {"steps": 8}), ("grad_cam", {}), ("leave_one_out", {"grid": 3})):
+    for method, params in (
+        ("gradient", {}),
+        ("integrated_gradients", {"steps": 8}),
+        ("grad_cam", {}),
+        ("leave_one_out", {"grid": 3}),
+    ):
         wide = session(name).map(method, **params).values.ravel()
         narrow = session(name, torch.float32).map(method, **params).values.ravel().astype(np.float64)
         assert narrow @ wide / np.linalg.norm(narrow) / np.linalg.norm(wide) > 0.999, method
