@@ -53,7 +53,8 @@ function bindPointer(el: HTMLElement, focusable: HTMLElement, wish: Wishes, sign
 
   on("pointerdown", (e) => {
     if (e.button > 1 || !isPicture(e.target)) return;
-    focusable.focus({ preventScroll: true });
+    // A hand on the picture sees where it is: the ring is for the keyboard.
+    focusable.focus({ preventScroll: true, focusVisible: false } as FocusOptions);
     el.setPointerCapture(e.pointerId);
     down.set(e.pointerId, { x: e.clientX, y: e.clientY });
     const pan = spaceHeld || e.button === 1 || wish.tool() === "pan";
