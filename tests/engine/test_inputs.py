@@ -1,0 +1,83 @@
+"""Names of inputs to tensors: fills are named in pixel space, inputs compose, chunking changes nothing."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PILImage
+
+from saliency_widgets.engine import probe as P
+from saliency_widgets.engine.inputs import Inputs
+from saliency_widgets.kernels import reference
+from saliency_widgets.model.preprocessing import load_picture
+from tests.small import pixels, tensor
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+
+@pytest.fixture
+def inputs():
+    x = (tensor() - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    picture = load_picture(x, mean=MEAN, std=STD, dtype=torch.float64)
+    return Inputs(picture, torch.device("cpu"), torch.float64, reference)
+
+
+def pixels_of(inputs, fill):
+    return inputs.picture.space.to_pixels(inputs.filled(inputs.fill(fill)))
+
+
+def test_fills_are_named_in_pixel_space(inputs):
+    for fill, level in (("black", 0), ("white", 1), (0.25, 0.25)):
+        assert torch.allclose(pixels_of(inputs, fill), torch.tensor(level, dtype=torch.float64), atol=1e-7)
+    mean = tensor().mean((1, 2), keepdim=True).expand(3, 32, 32)
+    assert torch.allclose(pixels_of(inputs, "mean"), mean, atol=1e-6)
+    assert pixels_of(inputs, "blur").std() < tensor().std()
+    noise = pixels_of(inputs, "noise")
+    assert noise.min() >= -1e-6 and noise.max() <= 1 + 1e-6 and noise.std() > 0.2
+
+
+def test_pictures_and_tensors_as_fills(inputs):
+    array = pixels(seed=5)
+    wanted = torch.from_numpy(array).permute(2, 0, 1) / 255
+    assert torch.allclose(pixels_of(inputs, array).float(), wanted, atol=1e-6)
+    assert torch.allclose(pixels_of(inputs, PILImage.fromarray(array)).float(), wanted, atol=1e-6)
+    own = torch.full((3, 1, 1), 0.7)
+    assert torch.allclose(inputs.filled(inputs.fill(own)), torch.tensor(0.7, dtype=torch.float64), atol=1e-6)
+    assert inputs.fill(own) == inputs.fill(own.clone())  # named by content, so kept evaluations are found again
+
+
+@pytest.mark.parametrize(
+    "wrong, error",
+    [
+        ("grey", ValueError),
+        (1.5, ValueError),
+        (True, TypeError),
+        (np.zeros((4, 4, 3), np.uint8), ValueError),
+        (torch.zeros(3, 4, 4), ValueError),
+        (torch.tensor(float("nan")), ValueError),
+        (None, TypeError),
+    ],
+)
+def test_wrong_fills_are_named(inputs, wrong, error):
+    with pytest.raises(error):
+        inputs.fill(wrong)
+
+
+def test_a_batch_is_its_members(inputs):
+    black, labels = inputs.fill("black"), inputs.add_labels(np.arange(1024).reshape(32, 32) // 256)
+    for names in (
+        [P.OnPath(black, a) for a in (0.0, 0.3, 1.0)],
+        [P.Without(labels, r, black) for r in ((0,), (1, 3), ())],
+        [P.Image(), P.Blurred(2.0), P.Noisy(P.OnPath(black, 0.5), 1, 2, 0.1), inputs.add_tensor(torch.ones(3, 32, 32))],
+    ):
+        together = inputs.batch(names)
+        for row, name in zip(together, names):
+            assert torch.equal(row, inputs.tensor(name))
+    assert torch.equal(inputs.tensor(P.OnPath(black, 1.0)), inputs.image)
+    assert torch.equal(inputs.tensor(P.Without(labels, (), black)), inputs.image)
+
+
+def test_noise_on_top_of_any_input_is_the_seeds_draw(inputs):
+    name = P.Noisy(P.Image(), 3, 7, 0.5)
+    draw = (inputs.tensor(name) - inputs.image) / 0.5
+    assert torch.allclose(draw, reference.normal(3, 7, (3, 32, 32), torch.float64), atol=1e-12)
+    assert hash(name) == hash(P.Noisy(P.Image(), 3, 7, 0.5)) and "Noisy" in repr(name)
