@@ -75,13 +75,10 @@ class Granting:
                 self._look_closer(wish)
         except TooLong as price:
             if self._wanted(wish):
-                with self._publishing():
-                    self.face.layers[0].stale = False
-                    self.face.method.select(wish.method, waiting=f"{price.args[0]} · ≈ {duration(price.args[1])}")
-                    self.face.method.show_evidence(None)
+                self._ask_first(wish, *price.args)
         except Cancelled:
-            if ticket.newest:
-                self.face.layers[0].stale = False
+            if ticket.newest and wish.image is SAME:
+                self._ask_first(wish, *self.session.estimate(wish.method, wish.params, wish.target))
             raise
         except Exception as error:
             if self._wanted(wish):
@@ -90,6 +87,14 @@ class Granting:
             self.remove_class("sw-busy")
             if ticket.newest:
                 self.face.progress.rest(HINTS.get(find(self.method).family, ""))
+
+    def _ask_first(self, wish: Wish, missing: int, seconds: float | None) -> None:
+        """Offer the map at its price: it was too dear to begin with, or was stopped."""
+        with self._publishing():
+            self._paid_for, self.face.layers[0].stale = None, False
+            price = str(missing) if seconds is None else f"{missing} · ≈ {duration(seconds)}"
+            self.face.method.select(wish.method, waiting=price)
+            self.face.method.show_evidence(None)
 
     def _open(self, wish: Wish) -> Wish:
         """Take the new picture; where the model refuses it the old one stays."""

@@ -248,6 +248,7 @@ def test_cancel_stops_and_the_explorer_goes_on():
         time.sleep(0.01)
     ex.face.stage.canvas._on_key("Escape")
     assert ex.wait(5) and "leave_one_out" not in ex.maps and not ex.face.layers[0].stale
+    assert ex.face.method.body.children == (ex.face.method.rows["leave_one_out"],)
     ex.session.subject.clone.pause = 0.0
     ex.method = "gradient"
     assert ex.wait() and ex.maps["gradient"].final

@@ -69,6 +69,9 @@ class CutPanel(ipywidgets.VBox):
             x, y = self.marks["raises"].scales["x"], self.marks["raises"].scales["y"]
             x.domain = list(range(len(scores)))
             y.min, y.max = min(0.0, float(ranked.min())), max(0.0, float(ranked.max())) or 1.0
+        # The words keep clear of the bars: right of the tall ones, or, where those are small, under them on the left.
+        below = y.max / (y.max - y.min or 1.0) < 0.5
+        (self.words.add_class if below else self.words.remove_class)("sw-below")
         self.words.value = (f"drop of {len(scores)} regions, ranked<br>"
                             f"{signed(ranked[0])} to {signed(ranked[-1])} {escape(map.unit)}")
         self.choose(self.region if again else int(self.ranks[0]))

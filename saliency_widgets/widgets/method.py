@@ -108,11 +108,13 @@ class MethodPanel(ipywidgets.VBox):
             elif method.family == "cut":
                 self.bodies[name] = CutPanel(row, on_region)
             else:
-                line = ipywidgets.HBox([c.widget for c in row.values()])
-                line.add_class("sw-params")
                 source = ipywidgets.HTML(f"<p>{escape(method.paper)}</p>")
                 source.add_class("sw-source")
-                self.bodies[name] = ipywidgets.VBox([rows, line, source])
+                self.bodies[name] = ipywidgets.VBox([rows, source])
+                if row:
+                    line = ipywidgets.HBox([c.widget for c in row.values()])
+                    line.add_class("sw-params")
+                    self.bodies[name].children = (rows, line, source)
         self.body = ipywidgets.Box()
         self.body.add_class("sw-body")
         super().__init__([head, families, name_row, self.body])
@@ -140,7 +142,7 @@ class MethodPanel(ipywidgets.VBox):
             self._syncing = False
         if waiting:
             self.rows[name].price(name, waiting)
-            self.price.value = "waits for a click"
+        self.price.value = "waits for a click" if waiting else escape(self._prices.get(name, ""))
         self.body.children = (self.rows[name] if waiting else self.bodies[name],)
         self.more.children = tuple(self.menus[name])
         self.menu.layout.visibility = "visible" if self.menus[name] else "hidden"
