@@ -1,7 +1,6 @@
 """The Explorer: traits and wiring. Which control asks for which map; no mathematics, no pixels."""
 from __future__ import annotations
 
-import io
 import threading
 import traceback
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from typing import Any
 import ipywidgets
 import numpy as np
 import traitlets
-from PIL import Image, UnidentifiedImageError
 
 from .engine.worker import Worker
 from .granting import SAME, Granting, Wish, to_uint8
@@ -242,17 +240,17 @@ class Explorer(Granting, ipywidgets.VBox):
                 self._ask(hand=True)
 
     def _open_file(self, name: str, data: bytes) -> None:
-        """A file was uploaded or dropped on the stage."""
-        try:
-            picture = Image.open(io.BytesIO(data))
-            picture.load()
-        except Exception as error:
-            why = "its format is unknown" if isinstance(error, UnidentifiedImageError) else sentence(error)
-            refused = ValueError(f"{name} cannot be read as a picture: {why}; try a PNG or JPEG")
-            refused.__cause__ = error
-            self._say(refused)
-            return
-        self._by_hand("image", picture)
+        """A file was uploaded or dropped on the stage; what is wrong with it is said with its name."""
+        with self._lock:
+            self._hand = True
+            try:
+                self.image = data
+            except Exception as error:
+                refused = ValueError(f"{name}: {sentence(error)}")
+                refused.__cause__ = error
+                self._say(refused)
+            finally:
+                self._hand = False
 
     def _ask(self, hand: bool = False, refresh: bool = False) -> None:
         """Wish for the map of the state as it is now; it replaces whatever was wished before."""

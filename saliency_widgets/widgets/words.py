@@ -1,6 +1,7 @@
 """Numbers and sentences as the panels write them: real minus signs, units, short and lower case."""
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"no file {str(error.filename)!r}: check the path"
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text = re.sub(r" ?<[\w.]+ object at 0x[0-9a-f]+>", "", text)  # an address tells a person nothing
     return (text.strip().splitlines() or [type(error).__name__])[0].rstrip(".") or type(error).__name__
 
 
