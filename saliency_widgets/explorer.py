@@ -21,6 +21,7 @@ from .session import Session
 from .widgets.controls import Params
 from .widgets.face import Face, Hands, close_tree
 from .widgets.words import plain, sentence
+
 WRITERS = {".html": "save_html", ".png": "save_png", ".npz": "save_npz"}  # of export.py
 
 
@@ -319,10 +320,10 @@ class Explorer(Granting, ipywidgets.VBox):
         """Families that this model cannot serve, with the reason."""
         why = {}
         for method in methods().values():
-            if method.positions and self.session.default_layer is None:
-                why[method.family] = f"no layer with positions, so no {method.title}"
-            elif method.gradients and self.session.subject.script:
+            if method.gradients and self.session.subject.script:
                 why[method.family] = "a scripted model gives no gradients"
+            elif method.positions and self.session.default_layer is None:
+                why[method.family] = f"no layer with positions, so no {method.title}"
         return why
 
     def _first(self, wanted: str, absent: dict[str, str]) -> str:

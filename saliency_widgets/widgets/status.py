@@ -9,6 +9,7 @@ import ipywidgets
 from .controls import named
 from .words import duration
 
+
 def flag(widget: ipywidgets.DOMWidget, name: str, on: bool) -> None:
     """Set or clear a CSS class."""
     (widget.add_class if on else widget.remove_class)(name)
