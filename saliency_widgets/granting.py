@@ -126,21 +126,23 @@ class Granting:
     def _compute(self, wish: Wish, ticket: Ticket) -> None:
         session, started = self.session, time.monotonic()
         session.contrast = wish.contrast
-        missing, seconds = session.estimate(wish.method, wish.params, wish.target)
-        if not wish.paid and seconds is not None and seconds > EXPENSIVE:
-            raise TooLong(missing, seconds)
-        if missing:
-            self.face.layers[0].stale = True
 
         def progress(done: int, planned: int) -> None:
+            # The first batch tells the price; nothing it evaluated is lost when the person must agree first.
             each = (time.monotonic() - started) / max(done, 1)
             if not wish.paid and each * planned > EXPENSIVE and planned - done > 1:
                 raise TooLong(planned - done, each * (planned - done))
+            if not grown and planned > done:
+                self.face.layers[0].stale = True
             self.face.progress.advance(done, planned, each * (planned - done))
 
-        inputs = session.inputs
-        map = session.run(wish.method, wish.params, target=wish.target, ticket=ticket,
-                          on_map=lambda m: None if m.final else self._show_map(wish, m), on_progress=progress)
+        def grow(map: SaliencyMap) -> None:
+            if not map.final:
+                grown.append(map)
+                self._show_map(wish, map)
+
+        inputs, grown = session.inputs, []
+        map = session.run(wish.method, wish.params, target=wish.target, ticket=ticket, on_map=grow, on_progress=progress)
         if session.inputs is not inputs:  # the session saw that the model was trained on, and began anew
             with self._publishing():
                 self._shown[0] = None
@@ -190,9 +192,8 @@ class Granting:
         gradient = session.gradient_on_path(baseline, float(known[np.abs(known - alpha).argmin()]), wish.target)
         total = None
         if wish.params["rule"] == "trapezoid" and alpha > low:
-            part = {**wish.params, "alpha": (low, alpha)}
-            if session.estimate(wish.method, part, wish.target)[0] == 0:
-                total = session.run(wish.method, part, target=wish.target).heatmap()
+            part = {**wish.params, "alpha": (low, alpha)}  # a part of the window: no evaluation
+            total = session.run(wish.method, part, target=wish.target).heatmap()
         with self._publishing():
             body.show_point(alpha, low, picture, None if gradient is None else np.abs(gradient).max(0), total)
 
