@@ -54,6 +54,7 @@ class Explorer(Granting, ipywidgets.VBox):
         self.params = Params(methods())
         self.maps: dict[str, SaliencyMap] = {}
         self._shown: list[SaliencyMap | None] = [None, None]
+        self._about: list[tuple | None] = [None, None]  # target and contrast of either
         self._callbacks: list[Callable[[SaliencyMap], None]] = []
         self._pending, self._paid_for, self._last, self._newest = SAME, None, None, None
         self._kept_image, self._follow = img, False

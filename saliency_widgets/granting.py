@@ -77,7 +77,7 @@ class Granting:
             if self._wanted(wish):
                 self._ask_first(wish, *price.args)
         except Cancelled:
-            if ticket.newest and wish.image is SAME:
+            if ticket.newest and wish.image is SAME and not wish.same_map(self._last):
                 self._ask_first(wish, *self.session.estimate(wish.method, wish.params, wish.target))
             raise
         except Exception as error:
@@ -150,22 +150,23 @@ class Granting:
                 self._show_classes(self.target)
                 self.face.status.show(*self._facts("the model changed: evaluated anew"))
         self._show_map(wish, map)
-        self._refresh_other(wish, ticket)
-        if map.final and self._wanted(wish):
+        if self._wanted(wish):
             self._last = wish
             for callback in self._callbacks:
                 callback(map)
+        self._refresh_other(wish, ticket)
 
     def _refresh_other(self, wish: Wish, ticket: Ticket) -> None:
         """The second layer follows the class where that costs next to nothing; else it goes."""
         other = self._shown[1]
-        if other is None or other.target == wish.target or not ticket.newest:
+        if other is None or self._about[1] == (wish.target, wish.contrast) or not ticket.newest:
             return
         if self.session.estimate(other.method, other.params, wish.target)[0] <= 2:
             other = self.session.run(other.method, other.params, target=wish.target, ticket=ticket)
             with self._publishing():
                 self._shown[1] = self.maps[other.method] = other
-                showing.put(self.face.layers[1], other)
+                self._about[1] = (wish.target, wish.contrast)
+                showing.put(self.face.layers[1], other, self._subject(wish))
         else:
             self._drop_other()
 
@@ -213,18 +214,23 @@ class Granting:
             before = self._shown[0]
             if before is None or before.method != map.method:
                 if before is not None and before.final:
-                    self._shown[1] = before
-                    showing.keep_below(lower, before, family)
+                    self._shown[1], self._about[1] = before, self._about[0]
+                    showing.keep_below(lower, before, family, upper.words)
                 showing.begin(upper, family)
                 self.face.stage.canvas.set_regions(None)
-            self._shown[0] = map
-            showing.put(upper, map)
+            self._shown[0], self._about[0] = map, (wish.target, wish.contrast)
+            showing.put(upper, map, self._subject(wish))
             self.maps = {m.method: m for m in reversed(self._shown) if m is not None}
             if family == "cut":
                 self.face.stage.canvas.set_regions(map.regions)
             self.face.method.show(map)
             if family == "cut" and map.final:
                 self._choose_region(self.face.method.bodies[map.method].region)
+
+    def _subject(self, wish: Wish) -> str:
+        """What the map speaks of: a class, or a class rather than another."""
+        label = self.session.label(wish.target)
+        return label if wish.contrast is None else f"{label} over {self.session.label(wish.contrast)}"
 
     def _fail(self, error: BaseException) -> None:
         """Say what went wrong; the last map stays."""

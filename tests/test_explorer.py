@@ -82,6 +82,9 @@ def test_the_last_map_of_another_method_stays_below(ex):
     ex.wait()
     assert ex.maps["grad_cam"].target == ex.maps["integrated_gradients"].target == ex.target
     np.testing.assert_allclose(lower.decode(), ex.maps["grad_cam"].heatmap(sign="positive", size=(32, 32)), atol=1e-4)
+    before = ex.maps["grad_cam"].values
+    ex.contrast = (ex.target + 2) % 5
+    assert ex.wait() and not np.allclose(ex.maps["grad_cam"].values, before)
 
 
 def test_clicks_on_names_and_bars_choose_the_class(ex):
@@ -121,6 +124,7 @@ def test_rather_than_explains_the_difference(ex):
     ex.wait()
     expected = ex.session.map("grad_cam", target=1).values
     np.testing.assert_allclose(ex.maps["grad_cam"].values, expected)
+    assert ex.face.layers[0].words == ["evidence for grey cat over spoon"]
     ex.face.classes.contrast.index = 0
     assert ex.wait() and ex.contrast is None
     assert not np.allclose(ex.maps["grad_cam"].values, expected)

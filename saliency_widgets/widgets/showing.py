@@ -19,17 +19,20 @@ def is_signed(map: SaliencyMap) -> bool:
     return map.signed and map.default_sign == "both"
 
 
-def meaning(map: SaliencyMap) -> list[str]:
+def meaning(map: SaliencyMap, subject: str) -> list[str]:
     """What a positive and a negative value say, or the one phrase for an unsigned map."""
     if not is_signed(map):
-        return [f"evidence for {map.label}"]
+        return [f"evidence for {subject}"]
     if map.region_scores is not None:
-        return [f"without it {map.label} falls", f"without it {map.label} rises"]
-    return [f"raises {map.label}", f"lowers {map.label}"]
+        return [f"without it {subject} falls", f"without it {subject} rises"]
+    return [f"raises {subject}", f"lowers {subject}"]
 
 
-def put(layer: HeatLayer, map: SaliencyMap) -> None:
-    """Show a map on a layer, in the standard colours of its kind unless others were chosen."""
+def put(layer: HeatLayer, map: SaliencyMap, subject: str = "", words: list[str] | None = None) -> None:
+    """Show a map on a layer, in the standard colours of its kind unless others were chosen.
+
+    `subject` is what it speaks of, by default the map's class; `words` says outright what the signs mean.
+    """
     signed = is_signed(map)
     if layer.cmap == STANDARD_COLOURS[not signed]:
         layer.cmap = STANDARD_COLOURS[signed]
@@ -37,7 +40,7 @@ def put(layer: HeatLayer, map: SaliencyMap) -> None:
     if map.region_scores is not None and map.regions is not None:
         regions = {"regions": map.regions, "before": map.details.get("before"), "after": map.details.get("after", ())}
     layer.show(map.heatmap(size=map.input_size, sign=map.default_sign), name=map.title,
-               unit=map.unit if signed else "of max", signed=signed, words=meaning(map), **regions)
+               unit=map.unit if signed else "of max", signed=signed, words=words or meaning(map, subject or map.label), **regions)
 
 
 def clear(layer: HeatLayer, size: tuple[int, int]) -> None:
@@ -53,9 +56,9 @@ def begin(layer: HeatLayer, family: str) -> None:
     layer.visible = True
 
 
-def keep_below(layer: HeatLayer, map: SaliencyMap, family: str) -> None:
-    """Keep the last map of another method: as a contour over a path's map, else hidden until asked for."""
-    put(layer, map)
+def keep_below(layer: HeatLayer, map: SaliencyMap, family: str, words: list[str]) -> None:
+    """Keep the last map of another method, with its `words`: as a contour over a path's map, else hidden."""
+    put(layer, map, words=list(words))
     layer.opacity = 1.0
     layer.contour = not is_signed(map) and family != "cam"
     layer.visible = family == "path" and not is_signed(map)
