@@ -48,7 +48,7 @@ export function mountFilm(el: HTMLElement, select: (index: number) => void, sign
     group.setAttribute("aria-label", state!.label);
     group.replaceChildren(
       ...state!.thumbs.map((thumb, i) => {
-        const name = element("em", "", {}, thumb.name);
+        const name = element("em", "", {}, shortened(thumb.name));
         const caption = element("span", "", {}, name, thumb.caption);
         const button = element("button", "", { type: "button", role: "radio", title: thumb.title }, element("canvas"), caption);
         button.addEventListener("click", () => choose(i, false));
@@ -115,4 +115,9 @@ export function mountFilm(el: HTMLElement, select: (index: number) => void, sign
       redraw();
     },
   };
+}
+
+/** The end of a dotted name says more than its beginning: "features.3.conv1" becomes "…3.conv1". */
+export function shortened(name: string, room = 10): string {
+  return name.length <= room ? name : `…${name.slice(1 - room).replace(/^\./, "")}`;
 }
