@@ -56,6 +56,8 @@ def open_notebook(chromium, lab) -> Iterator[Callable[..., Notebook]]:
         return notebook
 
     yield open_it
+    for _, notebook in opened:
+        notebook.close()
     errors = [error for _, notebook in opened for error in notebook.errors]
     for frame, _ in opened:
         frame.close()

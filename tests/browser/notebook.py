@@ -16,17 +16,7 @@ from .lab import ROOT, Lab
 
 SHOTS = ROOT / "build" / "shots"
 PATIENCE = 60_000  # milliseconds; the machine may be busy with other things
-
-# The kernel is shared: what the test before has left open is closed first.
-PRELUDE = """
-import json, time
-import numpy as np
-import saliency_widgets as sw
-try:
-    ex.close()
-except NameError:
-    pass
-"""
+PRELUDE = "import json, time\nimport numpy as np\nimport saliency_widgets as sw"
 DEMO = ["ex = sw.Explorer(*sw.demo())\nex"]
 
 # Counts the listeners on window and document that end with a signal, as ours all do.
@@ -88,7 +78,13 @@ class Notebook:
         self.page.goto(f"{self.lab.url}/doc/tree/{self.name}?reset")
         self.ready()
 
+    def close(self) -> None:
+        """Close the Explorer in the kernel, which others share; the page must bear it."""
+        self.run("if 'ex' in globals():\n    ex.close()\n    del ex")
+        self.page.wait_for_timeout(200)
+
     def ready(self) -> None:
+        """Wait for the notebook and for its connection to the kernel."""
         self.page.wait_for_function("window.jupyterapp?.shell.currentWidget?.context?.sessionContext.session?.kernel")
         self.page.evaluate("""async () => {
           await window.jupyterapp.restored;
@@ -135,7 +131,8 @@ class Notebook:
         """The value of an array expression, as float64."""
         self.run(f"import base64; _a = np.asarray({expression}, np.float64)")
         shape = self.value("_a.shape")
-        return np.frombuffer(base64.b64decode(self.run("print(base64.b64encode(_a.tobytes()).decode())")), np.float64).reshape(shape)
+        data = base64.b64decode(self.run("print(base64.b64encode(_a.tobytes()).decode())"))
+        return np.frombuffer(data, np.float64).reshape(shape)
 
     def settle(self) -> None:
         """Wait until the kernel has nothing to do and its newest maps are on screen."""
@@ -144,8 +141,8 @@ class Notebook:
             assert self.value("ex.wait(60)"), "the kernel did not settle within a minute"
             seqs = " ".join(map(str, self.value("[layer.seq for layer in ex.face.layers]")))
             try:
-                self.page.wait_for_function("(seqs) => document.querySelector('.sw-explorer .sw-picture')?.dataset.painted === seqs",
-                                            arg=seqs, timeout=5000)
+                self.page.wait_for_function(
+                    "(seqs) => document.querySelector('.sw-explorer .sw-picture')?.dataset.painted === seqs", arg=seqs, timeout=5000)
                 return
             except Exception:
                 assert time.monotonic() < end, f"maps {seqs} never came on screen: {self.painted()}"
@@ -171,7 +168,8 @@ class Notebook:
         return self.readings()
 
     def wait_probe(self, x: int, y: int) -> None:
-        self.page.wait_for_function("(at) => document.querySelector('.sw-explorer .sw-at')?.textContent === at", arg=f"({x}, {y})")
+        self.page.wait_for_function(
+            "(at) => document.querySelector('.sw-explorer .sw-at')?.textContent === at", arg=f"({x}, {y})")
 
     def probe(self) -> tuple[int, int] | None:
         """The pixel that the readout speaks of."""
@@ -180,8 +178,8 @@ class Notebook:
         return (int(found[1]), int(found[2])) if found else None
 
     def readings(self) -> dict[str, float]:
-        return self.page.evaluate("""() => Object.fromEntries([...document.querySelectorAll(".sw-explorer .sw-readout [data-value]")]
-            .map((node) => [node.dataset.layer, Number(node.dataset.value)]))""")
+        return self.page.evaluate("""() => Object.fromEntries(
+            [...document.querySelectorAll(".sw-explorer .sw-readout [data-value]")].map((node) => [node.dataset.layer, Number(node.dataset.value)]))""")
 
     def sample(self, step: int = 8) -> tuple[np.ndarray, np.ndarray]:
         """The uppermost layer's value at every `step`-th pixel: values (n, m), and their pixels (n·m, 2) as (x, y)."""
