@@ -119,5 +119,8 @@ export function mountFilm(el: HTMLElement, select: (index: number) => void, sign
 
 /** The end of a dotted name says more than its beginning: "features.3.conv1" becomes "…3.conv1". */
 export function shortened(name: string, room = 10): string {
-  return name.length <= room ? name : `…${name.slice(1 - room).replace(/^\./, "")}`;
+  if (name.length <= room) return name;
+  const parts = name.split(".");
+  while (parts.length > 1 && parts.join(".").length >= room) parts.shift();
+  return `…${parts.join(".").slice(1 - room)}`;
 }
