@@ -410,7 +410,7 @@ def test_a_narrow_window_keeps_the_whole_score_curve(ex):
     ex.params["integrated_gradients"].alpha = (0.1, 0.3)
     ex.wait()
     np.testing.assert_array_equal(body.scores, whole)
-    assert len(body.alphas) == 65 and body.words.value.startswith("score")
+    assert len(body.alphas) == 65 and body.words.value.startswith("score") and "at α" not in body.words.value
     ex.target = (ex.target + 1) % 5
     ex.wait()
     assert len(body.alphas) < 65 and not np.array_equal(body.scores, whole[: len(body.scores)])

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import TYPE_CHECKING
 
 import bqplot
@@ -43,11 +44,12 @@ class PathPanel(ipywidgets.VBox):
         self.playhead.add_class("sw-playhead")
         self.playhead.observe(self._moved, "value")
         # The dot on the curve is not a bqplot mark: those pad the axis by their size.
-        self.axis, self.words, self.here = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.axis, self.words, self.here, self.gap = (ipywidgets.HTML() for _ in range(4))
         self.here.add_class("sw-here")
+        self.gap.add_class("sw-path-gap")
         self.axis.add_class("sw-axis")
         self.words.add_class("sw-plot-words")
-        plot = ipywidgets.Box([w for w in (self.figure, self.words, self.window, self.playhead, self.here, self.axis) if w])
+        plot = ipywidgets.Box([w for w in (self.figure, self.words, self.gap, self.window, self.playhead, self.here, self.axis) if w])
         plot.add_class("sw-plot")
         self.at = Pictured("picture at α", "the picture on the path")
         self.gradient = Pictured("gradient there", "size of the gradient at this point")
@@ -86,10 +88,24 @@ class PathPanel(ipywidgets.VBox):
 
     def _mark(self, alpha: float) -> None:
         if self.alphas.size:
-            scale = self.inside.scales["y"]
-            share = (np.interp(alpha, self.alphas, self.scores) - scale.min) / ((scale.max - scale.min) or 1.0)
-            top = TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
+            top = self._top(np.interp(alpha, self.alphas, self.scores))
             self.here.value = f"<i style='left:{100 * alpha:.2f}%;top:{top:.1f}px'></i>"
+
+    def _top(self, score: float) -> float:
+        """Pixels from the plot's upper edge to a score."""
+        scale = self.inside.scales["y"]
+        return TOP + (1 - (score - scale.min) / ((scale.max - scale.min) or 1.0)) * (HEIGHT - TOP - BOTTOM)
+
+    def _say_gap(self, end: float, score: float, summed: float) -> None:
+        """Mark where the map's sum and the score part by more than can be overlooked."""
+        upper, lower = sorted((self._top(score), self._top(summed)))
+        if lower - upper <= 5 or end >= 0.7:
+            self.gap.value = ""
+            return
+        words = f"map sums to {plain(abs(summed - score))} too {'much' if summed > score else 'little'}"
+        place = f"left:{100 * end:.2f}%;top:"
+        self.gap.value = (f"<i style='{place}{upper:.1f}px;height:{lower - upper:.1f}px'></i>"
+                          f"<span style='{place}{max(0.0, (upper + lower) / 2 - 7):.1f}px'>{words}</span>")
 
     def show(self, map: SaliencyMap) -> None:
         """Draw the score along the path and what the map sums to inside its window."""
@@ -106,7 +122,7 @@ class PathPanel(ipywidgets.VBox):
         low, high = map.params.get("alpha", (0.0, 1.0))
         at = np.unique(np.concatenate([[low], self.alphas[(self.alphas > low) & (self.alphas < high)], [high]]))
         inside = np.interp(at, self.alphas, self.scores)
-        everything = [self.scores]
+        everything, ends = [self.scores], None
         with self.inside.hold_sync():
             self.inside.x, self.inside.y = at, inside
         with self.whole.hold_sync():
@@ -117,6 +133,7 @@ class PathPanel(ipywidgets.VBox):
             own, path = alphas[order], np.asarray(accumulated, np.float64)[order]
             summed = inside[0] + np.interp(at, own, path) - np.interp(low, own, path)
             everything.append(summed)
+            ends = float(inside[-1]), float(summed[-1])
             with self.summed.hold_sync():
                 self.summed.x, self.summed.y = at, summed
         self.summed.visible = accumulated is not None
@@ -124,7 +141,12 @@ class PathPanel(ipywidgets.VBox):
         with self.figure.hold_sync():
             scale = self.inside.scales["y"]
             scale.min, scale.max = float(values.min()), float(values.max()) or 1.0
-        self.words.value = f"score {plain(self.scores[0], 1)} → {plain(self.scores[-1], 1)} {map.unit}"
+        known = (self.alphas[0], self.alphas[-1])
+        where = "" if known == (0.0, 1.0) else f" at α {known[0]:.2f} and {known[1]:.2f}"
+        self.words.value = f"score {plain(self.scores[0], 1)} → {plain(self.scores[-1], 1)} {escape(map.unit)}{where}"
+        self.gap.value = ""
+        if ends is not None:
+            self._say_gap(high, *ends)
         self._axis((low, high))
         self._syncing = True
         try:
