@@ -20,7 +20,11 @@ function nameControl(control: Element): void {
   const name = nameOf(control);
   if (!name) return;
   const handles = control.querySelectorAll(".noUi-handle");
-  handles.forEach((handle, i) => set(handle, "aria-label", handles.length > 1 ? `${name}, ${i ? "end" : "start"}` : name));
+  handles.forEach((handle, i) => {
+    set(handle, "aria-label", handles.length > 1 ? `${name}, ${i ? "end" : "start"}` : name);
+    const value = handle.getAttribute("aria-valuetext");
+    if (value && Number.isFinite(Number(value))) set(handle, "aria-valuenow", value); // noUiSlider rounds it to one digit
+  });
   for (const field of control.querySelectorAll("select, input")) set(field, "aria-label", name);
   const bar = control.querySelector(".progress");
   if (bar) {
@@ -92,7 +96,7 @@ export function nameControls(el: HTMLElement, signal: AbortSignal): void {
     if (!found || found === root) return;
     root = found;
     changes.disconnect();
-    changes.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title", "disabled"] });
+    changes.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title", "disabled", "aria-valuetext"] });
     root.addEventListener("keydown", walk as EventListener, { signal });
     later();
   });
