@@ -86,6 +86,9 @@ class Explorer(Granting, ipywidgets.VBox):
 
     # ---- the public face
 
+    def __repr__(self) -> str:
+        return f"<Explorer {self.session.name}: {find(self.method).title} of {self.session.label(self.target)!r}>"
+
     @property
     def regions(self) -> np.ndarray | None:
         """The label map `(H, W)` of the shown map, or None; assign one to cut along it."""
