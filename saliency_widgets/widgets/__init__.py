@@ -1,6 +1,6 @@
 """What is shown: stage, heat layers, legend, readout, film strip and panels. Knows maps, never the model."""
 
-from .colormaps import COLORMAPS
+from ..colormaps import COLORMAPS
 from .film import Film
 from .layers import HeatLayer
 from .legend import Legend

@@ -9,7 +9,7 @@ import ipywidgets
 import numpy as np
 import traitlets as t
 
-from .colormaps import COLORMAPS
+from ..colormaps import COLORMAPS
 from .gate import FrameGate
 
 STEPS = 65535

@@ -9,7 +9,7 @@ import anywidget
 import traitlets as t
 from ipywidgets import widget_serialization
 
-from .colormaps import COLORMAPS, luts
+from ..colormaps import COLORMAPS, luts
 
 STATIC = Path(__file__).parent.parent / "static"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from saliency_widgets.widgets.colormaps import COLORMAPS, lut
+from saliency_widgets.colormaps import COLORMAPS, lut
 from saliency_widgets.widgets.layers import decode, default_limits, encode
 
 PATH = Path(__file__).parents[2] / "js" / "test" / "python.json"
