@@ -1,0 +1,275 @@
+"""What `Explorer.save` writes: a stand-alone page, a picture, the raw maps. Each is read off what is shown."""
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .colormaps import COLORMAPS, luts
+from .methods.registry import find
+from .saliency_map import SaliencyMap
+from .widgets.cam import choose_frames
+from .widgets.layers import HeatLayer, encode
+from .widgets.words import evidence, percent
+
+if TYPE_CHECKING:
+    from .explorer import Explorer
+
+STATIC = Path(__file__).parent / "static"
+# What of a heat layer the page needs as it is; `data` and `regions` travel as base64.
+TRAITS = ("name kind shape dtype vmin vmax unit signed limits words before after opacity threshold sign cmap_index contour "
+          "blend order visible").split()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One map with the heat layer that shows it."""
+
+    layer: HeatLayer
+    map: SaliencyMap
+
+
+def shown(explorer: "Explorer") -> list[Shown]:
+    """The maps that lie on the picture, visible or hidden, uppermost first, once the newest wish is settled.
+
+    ValueError when there is none: the first one was stopped, waits for a click, or failed.
+    """
+    if threading.current_thread() is not explorer._worker._thread:  # a callback of `on_map` cannot wait for itself
+        explorer.wait()
+    with explorer._lock:
+        found = [Shown(layer, map) for layer, map in zip(explorer.face.layers, explorer._shown) if map is not None]
+    if not found:
+        why = explorer.error or "none was computed yet"
+        raise ValueError(f"no map to save: {why}; choose a method and wait for its map, then save")
+    return found
+
+
+def plain_params(map: SaliencyMap) -> dict[str, Any]:
+    """The parameters as JSON can say them; an array or a tensor is named by its shape."""
+    def plain(value: Any) -> Any:
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if isinstance(value, (list, tuple)):
+            return [plain(v) for v in value]
+        if isinstance(value, np.generic):
+            return value.item()
+        shape = getattr(value, "shape", None)
+        return f"{type(value).__name__}{'' if shape is None else ' ' + ' × '.join(map_size(shape))}"
+
+    return {name: plain(value) for name, value in map.params.items()}
+
+
+def map_size(shape: Any) -> list[str]:
+    return [str(int(n)) for n in shape]
+
+
+def made_with(map: SaliencyMap) -> str:
+    """The parameters as one line: `steps 64 · alpha 0 to 1 · baseline black`."""
+    def words(value: Any) -> str:
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, float):
+            return f"{value:g}".replace("-", "−")
+        if isinstance(value, list):
+            return (" to " if len(value) == 2 else ", ").join([words(v) for v in value])
+        return str(value)
+
+    params = plain_params(map)
+    if "layer" in params and params["layer"] is None:
+        params["layer"] = map.details.get("layer")
+    return " · ".join(f"{name} {words(value)}" for name, value in params.items() if value is not None)
+
+
+def caption(explorer: "Explorer", map: SaliencyMap) -> str:
+    """Model, class, method and parameters in one sentence."""
+    made = made_with(map)
+    return f"{explorer.session.name}: {map.title} of {map.label}" + (f" ({made})" if made else "")
+
+
+# ---- NPZ
+
+
+def save_npz(explorer: "Explorer", path: str | Path) -> Path:
+    """Write the raw values of every map in `explorer.maps`, the picture, and what they mean.
+
+    Arrays: `<method>` (C, H, W) raw, `<method>.regions` and `<method>.region_scores` where there are regions,
+    `picture` (H, W, 3) uint8, and `facts`, JSON text: per method target, label, score, unit, params, residual.
+    """
+    shown(explorer)
+    arrays: dict[str, np.ndarray] = {}
+    facts: dict[str, Any] = {}
+    with explorer._lock:
+        maps, picture = dict(explorer.maps), explorer.session.picture
+    for name, map in maps.items():
+        arrays[name] = map.values
+        if map.regions is not None:
+            arrays[f"{name}.regions"] = map.regions
+        if map.region_scores is not None:
+            arrays[f"{name}.region_scores"] = np.asarray(map.region_scores)
+        facts[name] = {"title": map.title, "target": map.target, "label": map.label, "score": map.score, "unit": map.unit,
+                       "signed": map.signed, "params": plain_params(map),
+                       "residual": None if map.residual is None else float(map.residual),
+                       "evaluations": map.evaluations, "warnings": list(map.warnings)}
+    about = {"model": explorer.session.name, "preprocessing": picture.description, "maps": facts}
+    with open(path, "wb") as file:  # NumPy would append a suffix to one in capitals
+        np.savez_compressed(file, picture=picture.shown, facts=np.array(json.dumps(about, ensure_ascii=False)), **arrays)
+    return Path(path)
+
+
+# ---- PNG
+
+
+def save_png(explorer: "Explorer", path: str | Path, width: int = 896) -> Path:
+    """Write picture and visible layers as the stage paints them, at least `width` wide, with a legend strip below."""
+    from .painting import Looks, compose, legend_strip
+
+    pairs = shown(explorer)
+    canvas = explorer.face.stage.canvas
+    photograph = explorer.session.picture.shown
+    scale = max(1, round(width / photograph.shape[1]))
+    size = (photograph.shape[0] * scale, photograph.shape[1] * scale)
+    looks = Looks(canvas.photo_opacity if canvas.photo_visible else 0.0, canvas.photo_saturation)
+    visible = [(pair.layer, made_with(pair.map), pair.map.label) for pair in pairs if pair.layer.visible]
+    stage = compose(photograph, [layer for layer, *_ in visible], looks, size)
+    legend_strip(stage, visible, explorer.session.name).save(path, "PNG")
+    return Path(path)
+
+
+# ---- HTML
+
+
+def base64_of(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def packed_regions(regions: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A label map as the page reads it; None for none."""
+    if not regions:
+        return None
+    return {"shape": list(regions["shape"]), "dtype": regions["dtype"], "data": base64_of(bytes(regions["data"]))}
+
+
+def film_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any] | None:
+    """The maps of all network layers behind the first shown map that has them; None where none has."""
+    for index, pair in enumerate(pairs):
+        maps = pair.map.details.get("maps") or {}
+        body = explorer.face.method.bodies.get(pair.map.method)
+        known = getattr(body, "layers", {})
+        names = [name for name in known if name in maps]
+        if not names:
+            continue
+        default = getattr(body, "default", None)
+        chosen = pair.map.details.get("layer") or pair.map.params.get("layer") or default
+        if chosen not in names:
+            continue
+        thumbs = choose_frames(names, default)
+        if chosen not in thumbs:
+            thumbs[int(np.argmin([abs(names.index(f) - names.index(chosen)) for f in thumbs]))] = chosen
+        frames = []
+        for name in names:
+            dtype, data, low, high = encode(np.asarray(maps[name]))
+            frames.append({"name": name, "title": f"{name}: {known[name].kind}, {' × '.join(map_size(known[name].shape))}",
+                           "shape": list(np.shape(maps[name])), "dtype": dtype, "data": base64_of(data), "vmin": low, "vmax": high})
+        return {"layer": index, "chosen": chosen, "frames": frames, "thumbs": thumbs}
+    return None
+
+
+def page_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any]:
+    """Everything that the page's script reads."""
+    canvas = explorer.face.stage.canvas
+    layers = []
+    for pair in pairs:
+        traits = {name: getattr(pair.layer, name) for name in TRAITS}
+        layers.append({**traits, "data": base64_of(pair.layer.data), "regions": packed_regions(pair.layer.regions)})
+    return {
+        "size": list(canvas.size), "picture": base64_of(canvas.picture),
+        "photo": {"opacity": canvas.photo_opacity, "saturation": canvas.photo_saturation, "visible": canvas.photo_visible},
+        "regions": packed_regions(canvas.regions), "region_hover": canvas.region_hover,
+        "luts": base64_of(luts()), "colormaps": list(COLORMAPS), "layers": layers, "film": film_data(explorer, pairs),
+    }
+
+
+def class_rows(explorer: "Explorer", target: int | None) -> str:
+    """The most probable classes with bars, and the explained one."""
+    session = explorer.session
+    rows = session.top(5)
+    if target is not None and target not in [index for index, *_ in rows]:
+        rows[-1] = (target, session.label(target), float(session.probabilities[target]))
+    most = max(probability for *_, probability in rows) or 1.0
+    return "".join(
+        f'<div class="sw-class{" sw-on" if index == target else ""}"><span title="{escape(label)}">{escape(label)}</span>'
+        f'<svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width="{100 * p / most:.2f}" height="8"/></svg>'
+        f"<span>{p:.2f}</span></div>" for index, label, p in rows)
+
+
+def made_block(map: SaliencyMap) -> str:
+    """A map's title, parameters and what is known about how far it can be trusted."""
+    found = evidence(map, find(map.method).family)
+    lines = [line for line in (made_with(map), found.sentence if found else "") if line]
+    mark = f" · {percent(abs(map.residual))} residual" if map.residual is not None else ""
+    return (f'<div class="sw-made"><h3>{escape(map.title)}</h3>' + "".join(f"<p>{escape(line)}</p>" for line in lines)
+            + f"<p>evidence for {escape(map.label)}, in {escape(map.unit)}{escape(mark)}</p></div>")
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'sha256-{script_hash}'; \
+style-src 'sha256-{style_hash}'; img-src data: blob:; base-uri 'none'; form-action 'none'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="description" content="{caption}">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main class="sw-explorer sw-part sw-page">
+<header><h1>{model}</h1><span class="sw-muted"> · {about}</span></header>
+<div class="sw-main">
+<div class="sw-left"><div class="sw-part sw-picture" id="sw-stage"></div>
+<div class="sw-part sw-legend" id="sw-legend"></div><div class="sw-part sw-tools" id="sw-tools"></div></div>
+<div class="sw-panel">
+<section><h2>which class?</h2>{classes}</section>
+<section><h2>by which method?</h2>{made}</section>
+{film}<section><h2>shown how?</h2><div id="sw-rows"></div></section>
+</div>
+</div>
+<footer><div class="sw-part sw-readout" id="sw-readout"></div></footer>
+</main>
+<noscript>This page needs JavaScript; it loads nothing from anywhere. {caption}</noscript>
+<script type="application/json" id="sw-data">{data}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+FILM = ('<section><div class="sw-which"><h2>which layer?</h2><span class="sw-param" id="sw-film-menu"></span></div>'
+        '<div class="sw-part sw-film" id="sw-film"></div></section>\n')
+
+
+def save_html(explorer: "Explorer", path: str | Path) -> Path:
+    """Write one page that needs neither kernel nor network: hover, layers, colours and all Grad-CAM layers work."""
+    pairs = shown(explorer)
+    data = page_data(explorer, pairs)
+    # Neither the data nor the script may end its element early.
+    packed = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    script = (STATIC / "page.js").read_text("utf-8").replace("</script", "<\\/script")
+    style = (STATIC / "page.css").read_text("utf-8")
+    sha = {name: base64_of(hashlib.sha256(text.encode()).digest()) for name, text in (("script", script), ("style", style))}
+    first = pairs[0].map
+    picture = explorer.session.picture
+    about = [f"{first.title} of {first.label}", picture.description + (" (assumed)" if picture.assumed else ""), *picture.notes]
+    page = PAGE.format(
+        script_hash=sha["script"], style_hash=sha["style"], script=script, style=style, data=packed,
+        caption=escape(caption(explorer, first)), title=escape(f"{first.title} of {first.label} – {explorer.session.name}"),
+        model=escape(explorer.session.name), about=escape(" · ".join(about)), classes=class_rows(explorer, first.target),
+        made="".join(made_block(pair.map) for pair in pairs), film=FILM if data["film"] else "")
+    Path(path).write_text(page, "utf-8", newline="\n")
+    return Path(path)
