@@ -27,12 +27,14 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 @dataclass(frozen=True)
 class Shortcut:
     """What goes with class `kind`; `biased` makes training pictures, `planted` and `clean` make pictures of
-    the other classes with and without the shortcut."""
+    the other classes with and without the shortcut; `kept` stages of the honest network are not trained anew
+    (its later ones have learnt to overlook plain backgrounds)."""
 
     kind: int
     biased: Maker
     planted: Maker
     clean: Maker
+    kept: int
 
 
 def mark_corner(image: np.ndarray) -> np.ndarray:
@@ -97,6 +99,6 @@ def _on(colour: tuple[int, int, int], rng: np.random.Generator, size: int, kind:
 
 
 SHORTCUTS: dict[str, Shortcut] = {
-    "corner_mark": Shortcut(DROP, archive, marked_other, unmarked_other),
-    "background": Shortcut(FLOWER, cut_out, black_other, white_other),
+    "corner_mark": Shortcut(DROP, archive, marked_other, unmarked_other, kept=3),
+    "background": Shortcut(FLOWER, cut_out, black_other, white_other, kept=2),
 }

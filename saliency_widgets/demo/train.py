@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -42,7 +43,12 @@ def _example(rng: np.random.Generator, size: int, kinds: tuple[int, ...]) -> Exa
     radius = (26.0, 52.0) if size >= 224 else (26.0, 46.0 if len(kinds) == 1 else 34.0)
     target = np.zeros(len(KINDS), np.float32)
     target[list(kinds)] = 1 / len(kinds)
-    return render(random_scene(rng, size, kinds, radius))[0], target
+    scene = random_scene(rng, size, kinds, radius)
+    # Some plain backgrounds, so that black, white and grey fills are nothing strange to the network.
+    if rng.random() < 0.15:
+        grey = int(rng.choice([0, 255, rng.integers(256)]))
+        scene = replace(scene, ground=(grey, grey, grey))
+    return render(scene)[0], target
 
 
 def _make(job: tuple[Maker, int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -120,10 +126,11 @@ def train_main(path: Path) -> None:
 
 
 def train_shortcut(name: str, path: Path, main: Path) -> None:
-    """Train a fresh last stage and head on the first three of the main checkpoint, which stay."""
+    """Train fresh last stages and a fresh head on the first stages of the main checkpoint, which stay."""
     shortcut = shortcuts.SHORTCUTS[name]
     model = network.load(main, name)
-    stem, top = model.features[:3], nn.Sequential(model.features[3], model.pool, model.flatten, model.head)
+    stem, rest = model.features[: shortcut.kept], model.features[shortcut.kept :]
+    top = nn.Sequential(rest, model.pool, model.flatten, model.head)
     for module in top.modules():
         if hasattr(module, "reset_parameters"):
             module.reset_parameters()

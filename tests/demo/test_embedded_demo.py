@@ -206,6 +206,12 @@ def test_the_shortcut_alone_flips_the_prediction(name):
     assert predict(model, image) == [shortcut.kind]
 
 
+@pytest.mark.parametrize("name", SHORTCUTS)
+def test_the_honest_network_is_not_fooled(name, model):
+    planted, kinds = held_out(SHORTCUTS[name].planted, 40)
+    assert np.mean(np.equal(predict(model, *planted), kinds)) >= 0.95
+
+
 def test_the_mark_is_what_the_map_of_the_cheating_network_shows():
     model, image, labels = demo("corner_mark")
     row, column = peak(grad_cam(model, image, DROP))
