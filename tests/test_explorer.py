@@ -450,3 +450,16 @@ def test_few_outputs(classes):
     ex.method = "leave_one_out"
     assert ex.wait() and ex.error == "" and ex.maps["leave_one_out"].final
     ex.close()
+
+
+@pytest.mark.parametrize("suffix, begins", [(".html", b"<!"), (".png", b"\x89PNG"), (".npz", b"PK")])
+def test_what_is_shown_can_be_saved(ex, tmp_path, suffix, begins):
+    path = ex.save(tmp_path / f"map{suffix}")
+    assert path.read_bytes()[: len(begins)].lower() == begins.lower()
+
+
+def test_a_snapshot_displays_a_picture(ex, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    ex.snapshot()
+    assert len(shown) == 1 and shown[0].data.startswith(b"\x89PNG")
