@@ -17,6 +17,7 @@ from .lab import ROOT, Lab
 SHOTS = ROOT / "build" / "shots"
 PATIENCE = 60_000  # milliseconds; the machine may be busy with other things
 PRELUDE = "import json, time\nimport numpy as np\nimport saliency_widgets as sw"
+FIRST = {"Gradient": "gradient", "Path": "integrated_gradients", "CAM": "grad_cam", "Cut": "leave_one_out"}
 DEMO = ["ex = sw.Explorer(*sw.demo())\nex"]
 
 # Counts the listeners on window and document that end with a signal, as ours all do.
@@ -134,6 +135,13 @@ class Notebook:
         data = base64.b64decode(self.run("print(base64.b64encode(_a.tobytes()).decode())"))
         return np.frombuffer(data, np.float64).reshape(shape)
 
+    def until(self, expression: str) -> None:
+        """Wait until the kernel says so: what a hand does arrives there on its own way, not before our next question."""
+        end = time.monotonic() + PATIENCE / 1000
+        while not self.value(f"bool({expression})"):
+            assert time.monotonic() < end, f"never came true in the kernel: {expression}"
+            self.page.wait_for_timeout(100)
+
     def settle(self) -> None:
         """Wait until the kernel has nothing to do and its newest maps are on screen."""
         end = time.monotonic() + PATIENCE / 1000
@@ -142,7 +150,8 @@ class Notebook:
             seqs = " ".join(map(str, self.value("[layer.seq for layer in ex.face.layers]")))
             try:
                 self.page.wait_for_function(
-                    "(seqs) => document.querySelector('.sw-explorer .sw-picture')?.dataset.painted === seqs", arg=seqs, timeout=5000)
+                    "(seqs) => document.querySelector('.sw-explorer .sw-picture')?.dataset.painted === seqs",
+                    arg=seqs, timeout=5000)
                 return
             except Exception:
                 assert time.monotonic() < end, f"maps {seqs} never came on screen: {self.painted()}"
@@ -179,7 +188,8 @@ class Notebook:
 
     def readings(self) -> dict[str, float]:
         return self.page.evaluate("""() => Object.fromEntries(
-            [...document.querySelectorAll(".sw-explorer .sw-readout [data-value]")].map((node) => [node.dataset.layer, Number(node.dataset.value)]))""")
+            [...document.querySelectorAll(".sw-explorer .sw-readout [data-value]")].map(
+                (node) => [node.dataset.layer, Number(node.dataset.value)]))""")
 
     def sample(self, step: int = 8) -> tuple[np.ndarray, np.ndarray]:
         """The uppermost layer's value at every `step`-th pixel: values (n, m), and their pixels (n·m, 2) as (x, y)."""
@@ -203,16 +213,19 @@ class Notebook:
     # ---- the panel
 
     def choose_class(self, name: str) -> None:
+        """Click a class's name and wait for its map."""
         self.page.locator(".sw-explorer .sw-names button", has_text=re.compile(f"^{re.escape(name)}$")).click()
+        self.until(f"ex.session.label(ex.target) == {name!r} and ex.maps[ex.method].target == ex.target")
+        self.settle()
 
     def choose_family(self, title: str) -> None:
-        """Click a family, and pay where it asks."""
+        """Click a family, pay where it asks, and wait for its map."""
         self.page.locator(".sw-explorer .sw-families button", has_text=title).click()
-        self.value("ex.wait(60)")
-        self.page.wait_for_timeout(150)
-        price = self.page.locator(".sw-explorer .sw-wait-row .sw-row-button").first
-        if price.is_visible():
+        self.until(f"ex.method == {FIRST[title]!r} and ex.wait(60)")
+        price = self.page.locator(".sw-explorer .sw-wait-row .sw-row-button:visible").first
+        if not self.value("ex.method in ex.maps"):
             price.click()
+        self.until("ex.method in ex.maps and ex.maps[ex.method].final")
         self.settle()
 
     def drag(self, handle: Any, dx: float, steps: int = 12, pause: int = 40) -> None:

@@ -46,8 +46,8 @@ def test_tab_reaches_everything(demo):
         name = page.evaluate("""() => {
           const node = document.activeElement;
           if (!node.closest(".sw-explorer")) return null;
-          const at = [".sw-status", ".sw-picture", ".sw-tools", ".sw-names", ".sw-families", ".sw-film", ".sw-name-row", ".sw-params",
-                      ".sw-layer", ".sw-head", ".sw-foot"].find((part) => node.closest(part));
+          const at = [".sw-status", ".sw-picture", ".sw-tools", ".sw-names", ".sw-families", ".sw-film", ".sw-name-row",
+                      ".sw-params", ".sw-layer", ".sw-head", ".sw-foot"].find((part) => node.closest(part));
           return [at, node.getAttribute("aria-label") ?? node.textContent.trim()];
         }""")
         if name is None:
@@ -77,4 +77,5 @@ def test_arrows_walk_the_classes(demo):
 
 def test_the_readout_is_spoken(demo):
     demo.hover(150, 140)
-    demo.page.wait_for_function("document.querySelector('.sw-explorer .sw-status-line').textContent.startsWith('150, 140; Grad-CAM')")
+    demo.page.wait_for_function(
+        "document.querySelector('.sw-explorer .sw-status-line').textContent.startsWith('150, 140; Grad-CAM')")

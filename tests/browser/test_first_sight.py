@@ -73,7 +73,7 @@ def test_themes(open_notebook, theme):
         x.fillStyle = getComputedStyle(document.querySelector(selector)).color; x.fillRect(0, 0, 1, 1);
         return [[...x.getImageData(0, 0, 1, 1).data].slice(0, 3), back];
       };
-      const places = [".sw-explorer", ".sw-explorer .sw-status-text b", ".sw-explorer .sw-names button", ".sw-explorer .sw-muted"];
+      const places = ["", " .sw-status-text b", " .sw-names button", " .sw-muted"].map((place) => ".sw-explorer" + place);
       return places.map((place) => [place, ...shot(place)]);
     }""")
     for selector, ink, ground in style:
@@ -89,7 +89,8 @@ def test_themes(open_notebook, theme):
 def test_twice_the_pixels(open_notebook):
     notebook = open_notebook(device_scale_factor=2)
     sizes = notebook.page.evaluate("""() => [...document.querySelectorAll(
-        ".sw-explorer .sw-picture > canvas, .sw-explorer .sw-legend canvas")].map((c) => [c.className, c.width, c.height, c.clientWidth, c.clientHeight])""")
+        ".sw-explorer .sw-picture > canvas, .sw-explorer .sw-legend canvas")].map(
+        (c) => [c.className, c.width, c.height, c.clientWidth, c.clientHeight])""")
     assert len(sizes) >= 2
     for name, width, height, shown_width, shown_height in sizes:
         assert shown_width > 0 and abs(width - 2 * shown_width) <= 1 and abs(height - 2 * shown_height) <= 1, name
