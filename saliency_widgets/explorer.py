@@ -15,7 +15,6 @@ import traitlets
 from .engine.worker import Worker
 from .granting import SAME, Granting, Wish, to_uint8
 from .methods.registry import find, methods
-from .model.preprocessing import load_picture
 from .saliency_map import SaliencyMap
 from .session import Session
 from .widgets.controls import Params
@@ -162,7 +161,7 @@ class Explorer(Granting, ipywidgets.VBox):
     def _check_image(self, proposal: Any) -> Any:
         if self._ready and not self._quiet:
             with self._told():
-                load_picture(proposal["value"], **self.session._loading)
+                self.session.load(proposal["value"])
         return proposal["value"]
 
     @traitlets.validate("target", "contrast")

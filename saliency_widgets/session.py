@@ -84,7 +84,7 @@ class Session:
         self._loading = dict(model=self.subject.model, preprocess=preprocess, mean=mean, std=std,
                              background=background, dtype=self.subject.dtype)
         with self.subject.lock:
-            self._opened = self._open(load_picture(img, **self._loading))
+            self._opened = self._open(self.load(img))
         self._labels = Labels(labels, self._opened.scores.numel())
         self._target = self.resolve_target(target)
         self._fixed_target = target is not None
@@ -111,6 +111,10 @@ class Session:
         return Opened(picture, inputs, tuple(layers), default_cam_layer(layers, scores.numel()), scores,
                       ends_in_softmax(scores[None]), Runner(subject, inputs, named, self.stats))
 
+    def load(self, img: Any) -> Picture:
+        """Prepare a picture as this session would, without opening it; raises what a wrong one raises."""
+        return load_picture(img, **self._loading)
+
     @property
     def image(self) -> Any:
         """The picture as the model saw it, a PIL image; assign anything `Session` takes to explain another one."""
@@ -120,7 +124,7 @@ class Session:
 
     @image.setter
     def image(self, img: Any) -> None:
-        picture = load_picture(img, **self._loading)
+        picture = self.load(img)
         with self.subject.lock:
             self.subject.refresh()
             self._opened = self._open(picture)
