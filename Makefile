@@ -1,13 +1,14 @@
 # make demo             open JupyterLab on the first notebook
 # make demo HEADLESS=1  execute it instead: build/first-look.html and build/first-look.png
 # make test             install what tests need and run them all
+# make shots            screenshots into build/shots, and the README's picture
 # make bench            times of the first sight and of each method on the demo networks
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOK := notebooks/1-first-look.ipynb
 
-.PHONY: demo test test-all bench bundle bundle-check chromium lint clean
+.PHONY: demo test test-all shots bench bundle bundle-check chromium lint clean
 
 demo: $(VENV)/demo.stamp
 ifdef HEADLESS
@@ -21,6 +22,10 @@ test: $(VENV)/test.stamp chromium bundle-check
 
 test-all: $(VENV)/test.stamp chromium bundle-check
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+shots: $(VENV)/test.stamp chromium
+	$(BIN)/python -m pytest tests/browser -k "first_sight or cat_and_cup or leave_one_out"
+	$(BIN)/python -m tests.browser.picture
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m tests.benchmarks.first_sight
