@@ -18,7 +18,7 @@ from .methods.registry import find
 from .saliency_map import SaliencyMap
 from .widgets.cam import choose_frames
 from .widgets.layers import HeatLayer, encode
-from .widgets.words import evidence, percent
+from .widgets.words import evidence
 
 if TYPE_CHECKING:
     from .explorer import Explorer
@@ -35,6 +35,7 @@ class Shown:
 
     layer: HeatLayer
     map: SaliencyMap
+    subject: str  # what it speaks of: a class, or a class over another
 
 
 def shown(explorer: "Explorer") -> list[Shown]:
@@ -45,11 +46,17 @@ def shown(explorer: "Explorer") -> list[Shown]:
     if threading.current_thread() is not explorer._worker._thread:  # a callback of `on_map` cannot wait for itself
         explorer.wait()
     with explorer._lock:
-        found = [Shown(layer, map) for layer, map in zip(explorer.face.layers, explorer._shown) if map is not None]
+        found = [Shown(layer, map, subject(explorer, map, about))
+                 for layer, map, about in zip(explorer.face.layers, explorer._shown, explorer._about) if map is not None]
     if not found:
         why = explorer.error or "none was computed yet"
         raise ValueError(f"no map to save: {why}; choose a method and wait for its map, then save")
     return found
+
+
+def subject(explorer: "Explorer", map: SaliencyMap, about: tuple | None) -> str:
+    contrast = about[1] if about else None
+    return map.label if contrast is None else f"{map.label} over {explorer.session.label(contrast)}"
 
 
 def plain_params(map: SaliencyMap) -> dict[str, Any]:
@@ -72,26 +79,27 @@ def map_size(shape: Any) -> list[str]:
 
 
 def made_with(map: SaliencyMap) -> str:
-    """The parameters as one line: `steps 64 · alpha 0 to 1 · baseline black`."""
-    def words(value: Any) -> str:
+    """The parameters as one line: `steps 64 · α 0 to 1 · baseline black`."""
+    between = {parameter.name: " × " if parameter.kind == "grid" else " to " for parameter in find(map.method).parameters}
+
+    def words(value: Any, mark: str) -> str:
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, float):
             return f"{value:g}".replace("-", "−")
-        if isinstance(value, list):
-            return (" to " if len(value) == 2 else ", ").join([words(v) for v in value])
-        return str(value)
+        return mark.join([words(v, mark) for v in value]) if isinstance(value, list) else str(value)
 
     params = plain_params(map)
-    if "layer" in params and params["layer"] is None:
+    if params.get("layer", "") is None:
         params["layer"] = map.details.get("layer")
-    return " · ".join(f"{name} {words(value)}" for name, value in params.items() if value is not None)
+    return " · ".join(f"{'α' if name == 'alpha' else name} {words(value, between.get(name, ', '))}"
+                      for name, value in params.items() if value is not None)
 
 
-def caption(explorer: "Explorer", map: SaliencyMap) -> str:
+def caption(explorer: "Explorer", pair: Shown) -> str:
     """Model, class, method and parameters in one sentence."""
-    made = made_with(map)
-    return f"{explorer.session.name}: {map.title} of {map.label}" + (f" ({made})" if made else "")
+    made = made_with(pair.map)
+    return f"{explorer.session.name}: {pair.map.title} of {pair.subject}" + (f" ({made})" if made else "")
 
 
 # ---- NPZ
@@ -137,7 +145,7 @@ def save_png(explorer: "Explorer", path: str | Path, width: int = 896) -> Path:
     scale = max(1, round(width / photograph.shape[1]))
     size = (photograph.shape[0] * scale, photograph.shape[1] * scale)
     looks = Looks(canvas.photo_opacity if canvas.photo_visible else 0.0, canvas.photo_saturation)
-    visible = [(pair.layer, made_with(pair.map), pair.map.label) for pair in pairs if pair.layer.visible]
+    visible = [(pair.layer, made_with(pair.map), pair.subject) for pair in pairs if pair.layer.visible]
     stage = compose(photograph, [layer for layer, *_ in visible], looks, size)
     legend_strip(stage, visible, explorer.session.name).save(path, "PNG")
     return Path(path)
@@ -176,8 +184,9 @@ def film_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any] | None
         frames = []
         for name in names:
             dtype, data, low, high = encode(np.asarray(maps[name]))
-            frames.append({"name": name, "title": f"{name}: {known[name].kind}, {' × '.join(map_size(known[name].shape))}",
-                           "shape": list(np.shape(maps[name])), "dtype": dtype, "data": base64_of(data), "vmin": low, "vmax": high})
+            title = f"{name}: {known[name].kind}, {' × '.join(map_size(known[name].shape))}"
+            frames.append({"name": name, "title": title, "shape": list(np.shape(maps[name])), "dtype": dtype,
+                           "data": base64_of(data), "vmin": low, "vmax": high})
         return {"layer": index, "chosen": chosen, "frames": frames, "thumbs": thumbs}
     return None
 
@@ -206,17 +215,18 @@ def class_rows(explorer: "Explorer", target: int | None) -> str:
     most = max(probability for *_, probability in rows) or 1.0
     return "".join(
         f'<div class="sw-class{" sw-on" if index == target else ""}"><span title="{escape(label)}">{escape(label)}</span>'
-        f'<svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width="{100 * p / most:.2f}" height="8"/></svg>'
+        '<svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{100 * p / most:.2f}" height="8"/></svg>'
         f"<span>{p:.2f}</span></div>" for index, label, p in rows)
 
 
-def made_block(map: SaliencyMap) -> str:
-    """A map's title, parameters and what is known about how far it can be trusted."""
-    found = evidence(map, find(map.method).family)
-    lines = [line for line in (made_with(map), found.sentence if found else "") if line]
-    mark = f" · {percent(abs(map.residual))} residual" if map.residual is not None else ""
-    return (f'<div class="sw-made"><h3>{escape(map.title)}</h3>' + "".join(f"<p>{escape(line)}</p>" for line in lines)
-            + f"<p>evidence for {escape(map.label)}, in {escape(map.unit)}{escape(mark)}</p></div>")
+def made_block(pair: Shown) -> str:
+    """A map's title, class, unit and parameters, and what is known about how far it can be trusted."""
+    found = evidence(pair.map, find(pair.map.method).family)
+    made = made_with(pair.map)
+    first = f"{pair.subject}, in {pair.map.unit}" + (f" · {made}" if made else "")
+    lines = [first] + ([found.sentence] if found else [])
+    return f'<div class="sw-made"><h3>{escape(pair.map.title)}</h3>' + "".join(f"<p>{escape(s)}</p>" for s in lines) + "</div>"
 
 
 PAGE = """<!doctype html>
@@ -263,13 +273,14 @@ def save_html(explorer: "Explorer", path: str | Path) -> Path:
     script = (STATIC / "page.js").read_text("utf-8").replace("</script", "<\\/script")
     style = (STATIC / "page.css").read_text("utf-8")
     sha = {name: base64_of(hashlib.sha256(text.encode()).digest()) for name, text in (("script", script), ("style", style))}
-    first = pairs[0].map
+    first = pairs[0]
     picture = explorer.session.picture
-    about = [f"{first.title} of {first.label}", picture.description + (" (assumed)" if picture.assumed else ""), *picture.notes]
+    about = [f"{first.map.title} of {first.subject}", picture.description + (" (assumed)" if picture.assumed else ""), *picture.notes]
     page = PAGE.format(
         script_hash=sha["script"], style_hash=sha["style"], script=script, style=style, data=packed,
-        caption=escape(caption(explorer, first)), title=escape(f"{first.title} of {first.label} – {explorer.session.name}"),
-        model=escape(explorer.session.name), about=escape(" · ".join(about)), classes=class_rows(explorer, first.target),
-        made="".join(made_block(pair.map) for pair in pairs), film=FILM if data["film"] else "")
+        caption=escape(caption(explorer, first)),
+        title=escape(f"{first.map.title} of {first.subject} – {explorer.session.name}"),
+        model=escape(explorer.session.name), about=escape(" · ".join(about)), classes=class_rows(explorer, first.map.target),
+        made="".join(made_block(pair) for pair in pairs), film=FILM if data["film"] else "")
     Path(path).write_text(page, "utf-8", newline="\n")
     return Path(path)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -140,7 +140,7 @@ def crossings(values: np.ndarray, level: float) -> np.ndarray:
 
 def outlined(base: np.ndarray, layer: "HeatLayer") -> np.ndarray:
     """Draw lines at half of the layer's limits, white on black, over an opaque picture (H, W, 3)."""
-    values, fine = np.nan_to_num(layer.decode()), 2  # drawn twice as large and shrunk: PIL's lines have hard edges
+    values, fine = np.nan_to_num(layer.decode()), 3  # drawn larger and shrunk: PIL's lines have hard edges
     height, width = base.shape[:2]
     low, high = layer.limits
     lines = [crossings(values, high / 2)] + ([crossings(-values, -low / 2)] if layer.signed else [])
@@ -160,7 +160,7 @@ def outlined(base: np.ndarray, layer: "HeatLayer") -> np.ndarray:
 # ---- the strip below
 
 
-@lru_cache(maxsize=None)
+@cache
 def font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(size=size)
 
@@ -215,11 +215,13 @@ def legend_strip(stage: Image.Image, layers: Sequence[tuple["HeatLayer", str, st
         draw.rectangle((margin, top, margin + room - 1, top + round(7 * k)), outline=(208, 208, 208))
         low, high = layer.limits
         up, down = (*layer.words, "", "")[:2]
-        ends = (f"{number(low, layer.unit if not layer.signed else '').strip()}  {down}" if layer.signed else number(low, layer.unit),
-                f"{up}  {number(high, layer.unit)}")
+        half = room / 2 - 14 * k if layer.signed else room - 40 * k
+        lowest = number(low, "").strip()
+        ends = [cut(written(text.strip()), half, small)
+                for text in (f"{lowest}  {down}" if layer.signed else lowest, f"{up}  {number(high, layer.unit)}")]
         below = top + round(10 * k)
-        draw.text((margin, below), written(ends[0]), ink2, font(small))
-        draw.text((margin + room, below), written(ends[1]), ink2, font(small), anchor="ra")
+        draw.text((margin, below), ends[0], ink2, font(small))
+        draw.text((margin + room, below), ends[1], ink2, font(small), anchor="ra")
         if layer.signed:
             draw.text((margin + room / 2, below), "0", ink2, font(small), anchor="ma")
         y += row
