@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOK := notebooks/1-first-look.ipynb
+# JupyterLab does not start for root unasked, and in a container everybody is root.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: demo test test-all shots bench bundle bundle-check chromium lint clean
 
@@ -14,7 +16,7 @@ demo: $(VENV)/demo.stamp
 ifdef HEADLESS
 	$(BIN)/python notebooks/headless.py $(NOTEBOOK) build/first-look
 else
-	$(BIN)/jupyter lab $(NOTEBOOK)
+	$(BIN)/jupyter lab $(AS_ROOT) $(NOTEBOOK)
 endif
 
 test: $(VENV)/test.stamp chromium bundle-check
