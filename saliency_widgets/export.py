@@ -275,7 +275,8 @@ def save_html(explorer: "Explorer", path: str | Path) -> Path:
     sha = {name: base64_of(hashlib.sha256(text.encode()).digest()) for name, text in (("script", script), ("style", style))}
     first = pairs[0]
     picture = explorer.session.picture
-    about = [f"{first.map.title} of {first.subject}", picture.description + (" (assumed)" if picture.assumed else ""), *picture.notes]
+    about = [f"{first.map.title} of {first.subject}",
+             picture.description + (" (assumed)" if picture.assumed else ""), *picture.notes]
     page = PAGE.format(
         script_hash=sha["script"], style_hash=sha["style"], script=script, style=style, data=packed,
         caption=escape(caption(explorer, first)),
