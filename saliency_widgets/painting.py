@@ -117,7 +117,20 @@ def compose(photograph: np.ndarray, layers: Sequence["HeatLayer"], looks: Looks,
     for layer in lowest_first:
         if layer.contour:
             base = outlined(base, layer)
+    cut_up = next((layer for layer in layers if layer.kind == "region" and layer.regions), None)
+    if cut_up is not None:
+        base = bordered(base, np.frombuffer(cut_up.regions["data"], "<u2").reshape(cut_up.regions["shape"]))
     return Image.fromarray(np.rint(np.clip(base, 0, 1) * 255).astype(np.uint8))
+
+
+def bordered(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Draw the borders between regions of a label map (h, w) as faint white lines, over an opaque picture (H, W, 3)."""
+    height, width = base.shape[:2]
+    large = labels[np.arange(height) * labels.shape[0] // height][:, np.arange(width) * labels.shape[1] // width]
+    edge = np.zeros((height, width), bool)
+    edge[:, 1:] |= large[:, 1:] != large[:, :-1]
+    edge[1:] |= large[1:] != large[:-1]
+    return np.where(edge[..., None], base + 0.28 * (1 - base), base)
 
 
 def crossings(values: np.ndarray, level: float) -> np.ndarray:
