@@ -16,7 +16,7 @@ demo: $(VENV)/demo.stamp
 ifdef HEADLESS
 	$(BIN)/python notebooks/headless.py $(NOTEBOOK) build/first-look
 else
-	$(BIN)/jupyter lab $(AS_ROOT) $(NOTEBOOK)
+	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/$(NOTEBOOK)
 endif
 
 test: $(VENV)/test.stamp chromium bundle-check
