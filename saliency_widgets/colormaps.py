@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -21,7 +21,7 @@ SIGNED_STOPS = "0b4a94 2069b4 3f8fcb 62aede 8fc8e8 f2f2f2 fbb79b f58a6c e85a48 c
 _REGISTRY_NAMES = {"grey": "matlab:gray", "RdBu_r": "colorbrewer:RdBu_r", "PuOr_r": "colorbrewer:PuOr_r"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def lut(name: str) -> bytes:
     """The 256 colours of a map, as 768 bytes R G B R G B …; LookupError for a name not in `COLORMAPS`."""
     if name not in COLORMAPS:
@@ -37,7 +37,7 @@ def lut(name: str) -> bytes:
     return np.round(table).astype(np.uint8).tobytes()
 
 
-@lru_cache(maxsize=None)
+@cache
 def luts() -> bytes:
     """All maps one after the other in the order of `COLORMAPS`: what the browser colours with."""
     return b"".join(lut(name) for name in COLORMAPS)

@@ -14,7 +14,8 @@ def test_there_and_back():
 
 @pytest.mark.parametrize("names, value, error, words", [
     (["cat", "dog"], "kat", LookupError, "'cat'"), (["cat", "dog"], 2, LookupError, "0 to 1"),
-    (None, "dog", LookupError, "labels="), (["cat", "dog"], 1.0, TypeError, "index or a label"), (["cat", "dog"], True, TypeError, "True")])
+    (None, "dog", LookupError, "labels="), (["cat", "dog"], 1.0, TypeError, "index or a label"),
+    (["cat", "dog"], True, TypeError, "True")])
 def test_what_is_not_there_is_named(names, value, error, words):
     with pytest.raises(error, match=words):
         Labels(names, 2).index(value)

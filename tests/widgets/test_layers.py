@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from saliency_widgets.widgets import COLORMAPS, HeatLayer
 from saliency_widgets.colormaps import DIVERGING, lut, luts
+from saliency_widgets.widgets import COLORMAPS, HeatLayer
 from saliency_widgets.widgets.layers import decode, default_limits, encode, label_map
 
 _spec = importlib.util.spec_from_file_location("fixture", Path(__file__).with_name("fixture.py"))
