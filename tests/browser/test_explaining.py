@@ -58,6 +58,7 @@ def test_cat_and_cup(open_notebook):
         print(f"{name}: {share:.3f} of the mass in the {'left' if left else 'right'} half on screen, {exact:.3f} in the map")
         assert share >= 0.85 and exact >= 0.85 and abs(share - exact) < 0.01
         same_on_screen(notebook, map)
+        notebook.hover(*((64, 146) if left else (150, 60)))
         notebook.shot(f"composite-{name.split()[0].lower()}")
 
 
