@@ -36,7 +36,7 @@ def open_picture(
         case str() | os.PathLike():
             image = _from_file(img, notes)
         case bytes() | bytearray() | memoryview():
-            image = _from_stream(io.BytesIO(img), "the uploaded picture", notes)
+            image = _from_stream(io.BytesIO(img), "the file", notes)
         case _ if hasattr(img, "read"):
             image = _from_stream(img, "the picture file", notes)
         case _:
@@ -89,9 +89,8 @@ def _from_stream(stream: Any, name: str, notes: list[str]) -> Image.Image:
         ) from error
     except Exception as error:  # UnidentifiedImageError, OSError, SyntaxError, struct.error, ...
         raise ValueError(
-            f"{name} is not a picture that Pillow can read, or its beginning is damaged ({error}): "
-            f"open it in a viewer and save it as PNG or JPEG"
-        ) from error
+            f"{name} is not a picture that Pillow can read: save it as PNG or JPEG (its beginning may be damaged)"
+        ) from error  # what Pillow said itself names an object's address; it is one "details" away
     size = image.size
     if size[0] * size[1] > _LARGE and image.format in ("JPEG", "MPO"):
         image.draft(None, (1024, 1024))

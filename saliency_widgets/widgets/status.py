@@ -53,7 +53,7 @@ class StatusLine(ipywidgets.HBox):
         name, facts, tip = self._quiet
         rest = f"<i class='sw-warn'></i><span>{escape(error)}</span>" if error else f"<span class='sw-m'>{escape(facts)}</span>"
         self.text.value = (f"<span title='{escape(error or tip)}'><span class='sw-led' role='img' "
-                           f"aria-label='{'error' if error else 'ready'}'></span><b>{escape(name)}</b>{rest}</span>")
+                           f"aria-label='{'error' if error else 'ready'}'></span><b>{escape(name)}</b> {rest}</span>")
 
     def error(self, words: str, details: str = "") -> None:
         """Say what went wrong in one line, or, with no words, return to the quiet line."""
