@@ -23,7 +23,8 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_holds_bundle_and_weights_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ("static/explorer.js", "static/explorer.css", "static/page.js", "demo/demo.safetensors"):
+    for needed in ("static/explorer.js", "static/explorer.css", "static/page.js", "static/page.css",
+                   *(f"demo/{name}.safetensors" for name in ("demo", "corner_mark", "background"))):
         assert f"saliency_widgets/{needed}" in names
     assert all(n.startswith(("saliency_widgets/", "saliency_widgets-")) for n in names)
     assert not any("node_modules" in n or n.startswith("tests") for n in names)
