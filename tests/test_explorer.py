@@ -1,6 +1,5 @@
 """The Explorer without a browser: wishes, traits, errors, and that nothing is left behind."""
 import gc
-import io
 import threading
 import time
 from datetime import datetime
@@ -9,29 +8,12 @@ import ipywidgets
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from saliency_widgets import Explorer, methods
 
+from .explorers import LABELS, open_widgets, png
 from .small import pixels, small, tensor
-
-LABELS = ["red fox", "grey cat", "tabby", "spoon", "mug"]
-
-
-def open_widgets():
-    return set(ipywidgets.widgets.widget._instances)
-
-
-@pytest.fixture
-def ex():
-    before = open_widgets()
-    explorer = Explorer(small(), tensor(), LABELS)
-    assert explorer.wait()
-    yield explorer
-    explorer.close()
-    left = [type(ipywidgets.widgets.widget._instances[i]).__name__ for i in open_widgets() - before]
-    assert [name for name in left if name != "_CanvasManager"] == []
 
 
 class Slow(nn.Module):
@@ -44,12 +26,6 @@ class Slow(nn.Module):
     def forward(self, x):
         time.sleep(self.pause)
         return self.inner(x)
-
-
-def png(array):
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def test_first_sight_is_grad_cam_of_the_predicted_class(ex):
@@ -285,89 +261,12 @@ def test_what_is_dear_waits_for_a_click(monkeypatch):
     ex.close()
 
 
-def test_bad_assignments_raise_and_change_nothing(ex, tmp_path):
-    (tmp_path / "cut.png").write_bytes(png(pixels())[:200])
-    before = (ex.image, ex.target, ex.method, ex.face.stage.canvas.picture)
-    nan, wrong = tensor(), tensor()[0]
-    nan = nan.clone()
-    nan[0, 3, 3] = float("nan")
-    for name, bad in [("method", "nope"), ("target", 10**6), ("target", "unicorn"), ("contrast", 99),
-                      ("image", tmp_path / "missing.png"), ("image", tmp_path / "cut.png"), ("image", nan),
-                      ("image", wrong), ("image", 7)]:
-        with pytest.raises((ValueError, TypeError, LookupError, FileNotFoundError)) as raised:
-            setattr(ex, name, bad)
-        assert ex.error and ex.error.split()[0] in str(raised.value).lower() + ex.error
-        assert (ex.target, ex.method, ex.face.stage.canvas.picture) == before[1:] and ex.image is before[0]
-        assert ex.error in ex.face.status.text.value.replace("&#x27;", "'").replace("&quot;", '"').replace("&lt;", "<")
-    ex.method = "gradient"
-    assert ex.wait() and ex.error == "" and ex.maps["gradient"].final
-
-
-def test_a_bad_file_is_one_sentence_in_the_status_line(ex):
-    picture = ex.face.stage.canvas.picture
-    ex.face.stage.canvas._on_drop("notes.txt", b"not a picture")
-    assert ex.error.startswith("notes.txt: ") and "0x" not in ex.error and ex.face.stage.canvas.picture == picture
-    assert ex.face.status.details.layout.display == "" and "Traceback" in ex.face.status.more.value
-    ex.face.classes.names[1].click()
-    assert ex.wait() and ex.error == ""
-
-
-def test_a_picture_that_the_model_refuses_leaves_the_old_one():
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 5)).double().eval()
-    ex = Explorer(model, tensor(), LABELS)
-    ex.wait()
-    old, picture = ex.image, ex.face.stage.canvas.picture
-    ex.image = tensor((40, 40))
-    assert ex.wait() and ex.error and ex.image is old and ex.face.stage.canvas.picture == picture
-    ex.method = "gradient"
-    assert ex.wait() and ex.error == "" and ex.maps["gradient"].values.shape == (3, 32, 32)
-    ex.close()
-
-
-def test_a_model_without_positions_begins_with_the_gradient():
-    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 5)).double().eval()
-    ex = Explorer(model, tensor(), LABELS)
-    assert ex.wait() and ex.method == "gradient" and ex.error == ""
-    assert ex.face.method.pills["cam"].disabled and "no layer with positions" in ex.face.method.pills["cam"].tooltip
-    assert "Grad-CAM instead" not in ex.face.status.text.value and "Gradient instead" in ex.face.status.text.value
-    ex.method = "grad_cam"
-    assert ex.wait() and "layer with positions" in ex.error
-    ex.method = "leave_one_out"
-    assert ex.wait() and ex.error == "" and ex.maps["leave_one_out"].final
-    ex.close()
-
-
-def test_a_map_that_fails_is_said_in_words():
-    class Root(nn.Module):
-        def forward(self, x):
-            return x.mean((2, 3)).sqrt()
-
-    ex = Explorer(Root(), tensor())
-    ex.method = "integrated_gradients"
-    assert ex.wait() and "infinite or NaN at α = 0" in ex.error and "move the baseline" in ex.error
-    ex.params["integrated_gradients"].baseline = "white"
-    assert ex.wait() and ex.error == "" and ex.maps["integrated_gradients"].final
-    ex.close()
-
-
 def test_refresh_sees_a_trained_model(ex):
     before = ex.maps["grad_cam"].values.copy()
     with torch.no_grad():
         ex.session.subject.model.head.weight.add_(torch.randn(5, 12, dtype=torch.float64))
     ex.refresh()
     assert ex.wait() and not np.allclose(ex.maps["grad_cam"].values, before)
-
-
-def test_a_callback_that_fails_is_said_and_does_no_harm(ex):
-    def broken(_):
-        raise RuntimeError("my own mistake")
-
-    ex.on_map(broken)
-    ex.method = "gradient"
-    assert ex.wait() and "my own mistake" in ex.error
-    ex.on_map(broken, remove=True)
-    ex.target = (ex.target + 1) % 5
-    assert ex.wait() and ex.error == ""
 
 
 def test_handlers_on_many_threads_end_on_one_state(ex):
@@ -380,13 +279,6 @@ def test_handlers_on_many_threads_end_on_one_state(ex):
     [t.join(20) for t in threads]
     assert not any(t.is_alive() for t in threads) and ex.wait()
     assert ex.maps["grad_cam"].target == ex.target and ex.error == ""
-
-
-def test_unknown_suffixes_and_methods_raise(ex, tmp_path):
-    with pytest.raises(ValueError, match="html"):
-        ex.save(tmp_path / "map.doc")
-    with pytest.raises(LookupError, match="grad_cam"):
-        Explorer(small(), tensor(), method="grad_cm")
 
 
 def test_ten_explorers_leave_nothing_behind():
@@ -427,29 +319,11 @@ def test_maps_of_another_picture_do_not_lie_over_a_new_one(ex):
     assert ex.face.rows.rows[1].layout.visibility == "visible" and ex.face.layers[1].name == "Integrated Gradients"
 
 
-def test_training_on_is_noticed_and_said(ex):
-    before = ex.face.classes.bars.y.copy()
-    with torch.no_grad():
-        ex.session.subject.model.head.bias.add_(torch.arange(5.0, dtype=torch.float64))
-    ex.method = "gradient"
-    assert ex.wait() and "the model changed" in ex.face.status.text.value
-    assert not np.array_equal(ex.face.classes.bars.y, before) and list(ex.maps) == ["gradient"]
-
-
 def test_search_takes_an_index_too(ex):
     ex.face.classes.search.value = "2"
     assert ex.wait() and ex.target == 2
     ex.face.classes.search.value = "77"
     assert "77" in ex.error and ex.target == 2
-
-
-@pytest.mark.parametrize("classes", [1, 2, 3])
-def test_few_outputs(classes):
-    ex = Explorer(small(classes=classes), tensor())
-    assert ex.wait() and ex.error == "" and len(ex.face.classes.indices) == classes
-    ex.method = "leave_one_out"
-    assert ex.wait() and ex.error == "" and ex.maps["leave_one_out"].final
-    ex.close()
 
 
 @pytest.mark.parametrize("suffix, begins", [(".html", b"<!"), (".png", b"\x89PNG"), (".npz", b"PK")])
