@@ -135,6 +135,8 @@ def test_set_up_counts_once_and_apart():
     session.stats.reset()
     assert session.estimate("integrated_gradients", {"steps": 16})[0] == 8
     assert session.estimate("integrated_gradients", {"steps": 8}) == (0, 0.0)
+    session.map("integrated_gradients", steps=8)
+    assert session.stats.store_hits == 9
     assert session.stats.forward_samples == 0
 
 

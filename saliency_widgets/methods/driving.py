@@ -45,6 +45,7 @@ def foresee(generator: Iterator[Round | Draft], planned: int,
             yield probe, evaluation
 
     try:
-        return 0, found, drive(generator, replay)
+        draft = drive(generator, replay)
+        return 0, found, draft
     except _Missing:
         return max(1, planned - found), found, None
