@@ -26,9 +26,12 @@ export function legendWords(
   const zero = low < 0 && high > 0 ? "0" : "";
   const left = (words: string) => `${plain(low, digits)}  ${words}`.trim();
   const right = (words: string) => `${words}  +${plain(high, digits)} ${layer.unit}`.trim();
-  const room = width / 2 - 14;
-  if (measure(left(down)) <= room && measure(right(up)) <= room) return [left(down), zero, right(up)];
-  return [left(verb(down, up)), zero, right(verb(up, down))];
+  const fits = (...texts: string[]) => texts.every((text) => measure(text) <= width / 2 - 14);
+  if (fits(left(down), right(up))) return [left(down), zero, right(up)];
+  const [short, long] = [left(verb(down, up)), right(verb(up, down))];
+  if (fits(short, long)) return [short, zero, long];
+  // A long unit leaves no room in the middle: the ramp itself shows where zero is.
+  return measure(short) + measure(long) + 14 <= width ? [short, "", long] : [left(""), "", right("")];
 }
 
 /** What tells the two ends apart: `raises` of `raises cat`, `falls` of `without it cat falls`. */

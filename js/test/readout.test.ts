@@ -75,6 +75,11 @@ describe("the legend", () => {
     expect(legendWords(layer(), 300, measure)).toEqual(["−0.14  lowers", "0", "raises  +0.14 logit"]);
     expect(verb("without it cat falls", "without it cat rises")).toBe("falls");
   });
+  it("leaves out the zero, then the words, where a long unit reaches the middle", () => {
+    const long = layer({ unit: "logit per input unit" });
+    expect(legendWords(long, 350, measure)).toEqual(["−0.14  lowers", "", "raises  +0.14 logit per input unit"]);
+    expect(legendWords(long, 250, measure)).toEqual(["−0.14", "", "+0.14 logit per input unit"]);
+  });
   it("of an unsigned map ends at the maximum", () => {
     expect(legendWords(cam, 480, measure)).toEqual(["0", "evidence for Egyptian cat", "0.50, the maximum"]);
   });
