@@ -29,12 +29,17 @@ def lut(name: str) -> bytes:
     if name == "signed":
         stops = np.array([[int(s[i : i + 2], 16) for i in (0, 2, 4)] for s in SIGNED_STOPS.split()], float)
         at = np.linspace(0, len(stops) - 1, 256)
-        table = np.stack([np.interp(at, np.arange(len(stops)), stops[:, c]) for c in range(3)], axis=1)
+        colours = np.stack([np.interp(at, np.arange(len(stops)), stops[:, c]) for c in range(3)], axis=1)
     else:
         from cmap import Colormap
 
-        table = np.asarray(Colormap(_REGISTRY_NAMES.get(name, name)).lut(256))[:, :3] * 255.0
-    return np.round(table).astype(np.uint8).tobytes()
+        colours = np.asarray(Colormap(_REGISTRY_NAMES.get(name, name)).lut(256))[:, :3] * 255.0
+    return np.round(colours).astype(np.uint8).tobytes()
+
+
+def table(name: str) -> np.ndarray:
+    """The same colours as a read-only uint8 array `(256, 3)`."""
+    return np.frombuffer(lut(name), np.uint8).reshape(256, 3)
 
 
 @cache

@@ -307,12 +307,8 @@ class Explorer(Granting, ipywidgets.VBox):
         self.face.status.show(*self._facts())
 
     def _show_classes(self, target: int) -> None:
-        """The five most probable classes; the explained one takes the last row when it is not among them."""
-        session = self.session
-        chances, logits = session.probabilities, session.logits
-        rows = session.top(5)
-        if target not in [index for index, *_ in rows]:
-            rows[-1] = (target, session.label(target), float(chances[target]))
+        """The five most probable classes, the explained one among them."""
+        rows, logits = self.session.top(5, include=target), self.session.logits
         exact = [f"{label}: logit {plain(float(logits[i]))}, probability {plain(p, 4)}" for i, label, p in rows]
         self.face.classes.show(rows, target, self.contrast, exact)
 

@@ -16,7 +16,7 @@ import numpy as np
 from .colormaps import COLORMAPS, luts
 from .methods.registry import find
 from .saliency_map import SaliencyMap
-from .widgets.cam import choose_frames
+from .widgets.cam import choose_frames, layer_title
 from .widgets.layers import HeatLayer, encode
 from .widgets.words import evidence
 
@@ -69,13 +69,9 @@ def plain_params(map: SaliencyMap) -> dict[str, Any]:
         if isinstance(value, np.generic):
             return value.item()
         shape = getattr(value, "shape", None)
-        return f"{type(value).__name__}{'' if shape is None else ' ' + ' × '.join(map_size(shape))}"
+        return f"{type(value).__name__}{'' if shape is None else ' ' + ' × '.join(map(str, shape))}"
 
     return {name: plain(value) for name, value in map.params.items()}
-
-
-def map_size(shape: Any) -> list[str]:
-    return [str(int(n)) for n in shape]
 
 
 def made_with(map: SaliencyMap) -> str:
@@ -178,14 +174,11 @@ def film_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any] | None
         chosen = pair.map.details.get("layer") or pair.map.params.get("layer") or default
         if chosen not in names:
             continue
-        thumbs = choose_frames(names, default)
-        if chosen not in thumbs:
-            thumbs[int(np.argmin([abs(names.index(f) - names.index(chosen)) for f in thumbs]))] = chosen
+        thumbs = choose_frames(names, default, chosen)
         frames = []
         for name in names:
             dtype, data, low, high = encode(np.asarray(maps[name]))
-            title = f"{name}: {known[name].kind}, {' × '.join(map_size(known[name].shape))}"
-            frames.append({"name": name, "title": title, "shape": list(np.shape(maps[name])), "dtype": dtype,
+            frames.append({"name": name, "title": layer_title(known[name]), "shape": list(np.shape(maps[name])), "dtype": dtype,
                            "data": base64_of(data), "vmin": low, "vmax": high})
         return {"layer": index, "chosen": chosen, "frames": frames, "thumbs": thumbs}
     return None
@@ -208,10 +201,7 @@ def page_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any]:
 
 def class_rows(explorer: "Explorer", target: int | None) -> str:
     """The most probable classes with bars, and the explained one."""
-    session = explorer.session
-    rows = session.top(5)
-    if target is not None and target not in [index for index, *_ in rows]:
-        rows[-1] = (target, session.label(target), float(session.probabilities[target]))
+    rows = explorer.session.top(5, include=target)
     most = max(probability for *_, probability in rows) or 1.0
     return "".join(
         f'<div class="sw-class{" sw-on" if index == target else ""}"><span title="{escape(label)}">{escape(label)}</span>'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .colormaps import lut
+from .colormaps import table
 
 if TYPE_CHECKING:
     from .widgets.layers import HeatLayer
@@ -26,10 +26,6 @@ class Looks:
 
     opacity: float = 1.0
     saturation: float = 1.0
-
-
-def table(name: str) -> np.ndarray:
-    return np.frombuffer(lut(name), np.uint8).reshape(256, 3)
 
 
 def position(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

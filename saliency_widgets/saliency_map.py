@@ -97,15 +97,15 @@ class SaliencyMap:
         """
         from PIL import Image
 
-        from .colormaps import lut
+        from .colormaps import table
 
         view.setdefault("sign", self.default_sign)
         heat = self.heatmap(size=size or self.input_size, **view)
         signed = bool((heat < 0).any()) or (self.signed and view["sign"] == "both")
         limit = float(np.abs(heat).max()) or 1.0
         share = (heat / limit + 1) / 2 if signed else heat / limit
-        table = np.frombuffer(lut(cmap or ("signed" if signed else "magma")), np.uint8).reshape(256, 3)
-        return Image.fromarray(table[np.clip(np.rint(share * 255), 0, 255).astype(np.uint8)])
+        colours = table(cmap or ("signed" if signed else "magma"))
+        return Image.fromarray(colours[np.clip(np.rint(share * 255), 0, 255).astype(np.uint8)])
 
     def save(self, path: str | Path, **view: Any) -> Path:
         """Write the map: `.npz` holds the raw values and what they mean, a picture suffix the painted map.

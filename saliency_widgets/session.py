@@ -167,11 +167,13 @@ class Session:
         scores = self._opened.scores
         return (scores if self._opened.softmaxed else log_probabilities(scores[None])[0].exp()).cpu().numpy()
 
-    def top(self, count: int = 5) -> list[tuple[int, str, float]]:
-        """The most probable classes as (index, label, probability)."""
+    def top(self, count: int = 5, include: int | None = None) -> list[tuple[int, str, float]]:
+        """The most probable classes as (index, label, probability); `include` takes the last row if it is not among them."""
         chances = self.probabilities
-        order = np.argsort(-chances, kind="stable")[:count]
-        return [(int(i), self.label(int(i)), float(chances[i])) for i in order]
+        order = np.argsort(-chances, kind="stable")[:count].tolist()
+        if include is not None and include not in order:
+            order[-1] = include
+        return [(i, self.label(i), float(chances[i])) for i in order]
 
     @property
     def name(self) -> str:

@@ -16,8 +16,24 @@ if TYPE_CHECKING:
 FRAMES = 8
 
 
-def choose_frames(names: Sequence[str], last: str | None, count: int = FRAMES) -> list[str]:
-    """At most `count` layer names in order, spread evenly, blocks before the layers inside them; `last` is kept."""
+def choose_frames(names: Sequence[str], last: str | None, chosen: str | None = None, count: int = FRAMES) -> list[str]:
+    """At most `count` layer names in order, spread evenly, blocks before the layers inside them; `last` is kept.
+
+    `chosen`, where it is one of the names and not among the frames, takes the place of its nearest neighbour.
+    """
+    frames = _spread(names, last, count)
+    if chosen in names and chosen not in frames:
+        places = {name: place for place, name in enumerate(names)}
+        frames[int(np.argmin([abs(places[frame] - places[chosen]) for frame in frames]))] = chosen
+    return frames
+
+
+def layer_title(layer: Any) -> str:
+    """A layer in words: its name, kind, and the shape of its output."""
+    return f"{layer.name}: {layer.kind}, {' × '.join(map(str, layer.shape))}"
+
+
+def _spread(names: Sequence[str], last: str | None, count: int) -> list[str]:
     blocks = [n for n in names if any(other.startswith(n + ".") for other in names)]
     pool = blocks if len(blocks) >= count else list(names)
     if last in names:
@@ -52,11 +68,8 @@ class CamPanel(ipywidgets.VBox):
         if not names:
             return
         chosen = map.details.get("layer") or map.params.get("layer") or self.default
-        frames = choose_frames(names, self.default)
-        if chosen in names and chosen not in frames:
-            order = {name: place for place, name in enumerate(names)}
-            frames[int(np.argmin([abs(order[f] - order[chosen]) for f in frames]))] = chosen
-        titles = {n: f"{n}: {self.layers[n].kind}, {' × '.join(map_(self.layers[n].shape))}" for n in frames}
+        frames = choose_frames(names, self.default, chosen)
+        titles = {name: layer_title(self.layers[name]) for name in frames}
         self._syncing = True
         try:
             self.film.show({name: np.maximum(np.asarray(maps[name]), 0) for name in frames}, titles)
@@ -68,7 +81,3 @@ class CamPanel(ipywidgets.VBox):
         names = self.film.names
         if not self._syncing and 0 <= change["new"] < len(names):
             self._on_layer(names[change["new"]])
-
-
-def map_(shape: Sequence[int]) -> list[str]:
-    return [str(n) for n in shape]

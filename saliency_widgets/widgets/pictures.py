@@ -8,7 +8,7 @@ import ipywidgets
 import numpy as np
 from PIL import Image
 
-from ..colormaps import lut
+from ..colormaps import table
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -16,11 +16,6 @@ def png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
-
-
-def colours(name: str) -> np.ndarray:
-    """A colour map as `(256, 3)` uint8."""
-    return np.frombuffer(lut(name), np.uint8).reshape(256, 3)
 
 
 def limit(heat: np.ndarray, percentile: float = 99.2) -> float:
@@ -33,14 +28,14 @@ def paint_signed(heat: np.ndarray, end: float | None = None) -> np.ndarray:
     share = np.clip(np.asarray(heat, np.float64) / (end or limit(heat)), -1, 1)
     size = np.abs(share)
     alpha = np.where(size < 0.14, 0.0, np.clip((size - 0.14) / 0.86, 0, 1) ** 0.7)
-    rgb = colours("signed")[np.rint(127.5 + 127.5 * share).astype(int)]
+    rgb = table("signed")[np.rint(127.5 + 127.5 * share).astype(int)]
     return np.dstack([rgb, np.rint(255 * alpha).astype(np.uint8)])
 
 
 def paint_size(heat: np.ndarray) -> np.ndarray:
     """The magnitude of a map `(H, W)` as RGB in magma."""
     size = np.abs(np.asarray(heat, np.float64))
-    return colours("magma")[np.rint(255 * np.clip(size / limit(size), 0, 1)).astype(int)]
+    return table("magma")[np.rint(255 * np.clip(size / limit(size), 0, 1)).astype(int)]
 
 
 def faded(picture: np.ndarray, keep: np.ndarray) -> np.ndarray:
