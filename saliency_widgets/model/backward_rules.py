@@ -1,0 +1,309 @@
+"""Backward rules by rewriting calls: guided backpropagation, deconvnet, and the mode in which all such rules live.
+
+Module hooks see `nn.ReLU` objects only; a function mode sees every call: functional, in-place, by a reused module, inside
+the composites of torch. A rule answers a call with the model's own number and a gradient of its making.
+"""
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from .calls import CallMode, Places, in_backward, out_of_place, spelling, tensors_of, with_tensors
+from .census import Census, Counted, Coverage
+
+__all__ = ["RULES", "Call", "Coverage", "Rewriting", "Rule", "detour", "register", "scaled"]
+
+
+@dataclass
+class Call:
+    """One call that a rule may rewrite, in place or not already settled: `function(*args, **kwargs)` is out of place.
+
+    `name` is its one spelling ("relu" for `F.relu`, `torch.relu_`, …). `reference` holds the arguments that the same
+    call had in the recorded run, for a rule that compares two runs, else None.
+    """
+
+    name: str
+    function: Callable
+    args: tuple
+    kwargs: dict
+    rewriting: "Rewriting"
+    reference: tuple[tuple, dict] | None = None
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's own result, without gradient. A handler that rewrites runs this once: here the call is counted.
+
+        Arguments given replace the call's own (detached ones under `torch.enable_grad`, say).
+        """
+        with self.rewriting.census.claim():
+            if args:
+                return self.function(*args, **kwargs)
+            with torch.no_grad():
+                return self.function(*self.args, **self.kwargs)
+
+    def on_reference(self) -> Any:
+        """The result for the recorded arguments, without gradient; not counted."""
+        with torch.no_grad():
+            return self.function(*self.reference[0], **self.reference[1])
+
+    def inside(self) -> Any:
+        """A context in which calls come to the rule again but are not counted: for a composite taken apart."""
+        return self.rewriting.reenter()
+
+
+Handler = Callable[[Call], Any]  # a result, or NotImplemented to leave the call as it is
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A backward rule: handlers by a call's name, which operations of the dispatcher count, whether it compares two runs.
+
+    `recorded` says of a call in the reference run whether its arguments must be kept; those of `composites` are not
+    recorded as a whole: their handlers run in both passes and take the call apart.
+    """
+
+    name: str
+    handlers: Mapping[str, Handler]
+    counted: Counted
+    paired: bool = False
+    composites: frozenset[str] = field(default_factory=frozenset)
+    recorded: Callable[[str, tuple], bool] = lambda name, args: True
+
+
+RULES: dict[str, Rule] = {}
+
+
+def register(rule: Rule) -> Rule:
+    """Make a rule known by its name."""
+    RULES[rule.name] = rule
+    return rule
+
+
+class _Detour(Function):
+    @staticmethod
+    def forward(ctx, value: Tensor, surrogate: Tensor) -> Tensor:
+        ctx.shape, ctx.dtype = surrogate.shape, surrogate.dtype
+        return value.detach()
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        return None, gradient.to(ctx.dtype).sum_to_size(ctx.shape)
+
+
+class _Scaled(Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, value: Tensor, factor: Tensor, positive: bool) -> Tensor:
+        ctx.save_for_backward(factor)
+        ctx.positive = positive
+        return value.detach()
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        factor, = ctx.saved_tensors
+        gradient = gradient * factor
+        return gradient.clamp_min(0) if ctx.positive else gradient, None, None, None
+
+
+def detour(value: Tensor, surrogate: Tensor) -> Tensor:
+    """`value` to whoever looks, bit for bit, and the way of `surrogate` to the gradient."""
+    return _Detour.apply(value.detach(), surrogate)
+
+
+def scaled(x: Tensor, value: Tensor, factor: Tensor, positive: bool = False) -> Tensor:
+    """`value`, whose gradient with respect to `x` (same shape) is gradient · factor, only its positive part if asked."""
+    return _Scaled.apply(x, value.detach(), factor.detach(), positive)
+
+
+class Rewriting:
+    """Rewrites the calls of a model's forward pass inside the `with` block, on this thread, by the rule of that name.
+
+    Gradients taken of what the forward gave then follow the rule. A rule that compares two runs (`deeplift`) first wants
+    the reference, run inside `recording()`; its rows correspond to those of the input. `coverage` tells what was reached.
+    `clone` (an `nn.Module` that may be hooked) gives names to what was missed. LookupError for an unknown rule. ValueError
+    when the block ends and calls ran but none could be rewritten (scripted, traced or exported code), when a reference is
+    missing, or when the model called other operations for the reference than for the input.
+    """
+
+    def __init__(self, rule: str, clone: Any = None):
+        if rule not in RULES:
+            raise LookupError(f"there is no backward rule {rule!r} (known: {', '.join(sorted(RULES))})")
+        self.rule = RULES[rule]
+        self.places = Places(clone)
+        self.census = Census(self.rule.counted, lambda: self.places.here)
+        self.rewritten = 0
+        self._mode = _Mode(self)
+        self._recording, self._inside = False, 0
+        self._records: list[tuple[str, tuple, dict]] = []
+        self._position, self._ran = 0, False
+
+    def __enter__(self) -> Rewriting:
+        self._stack = ExitStack()
+        for part in (self.places, self.census, self._mode):
+            self._stack.enter_context(part)
+        return self
+
+    def __exit__(self, kind: type | None, *error: object) -> None:
+        self._stack.close()
+        self._records.clear()
+        if kind is None and self.census.calls and not self.rewritten:
+            raise ValueError(f"none of the {self.census.calls} activation calls could be rewritten for {self.rule.name!r}: "
+                             f"scripted, traced or exported code cannot be reached by a backward rule; give the eager model, "
+                             f"or use a method without such a rule (gradient, integrated_gradients, leave_one_out)")
+
+    @property
+    def coverage(self) -> Coverage:
+        """What the rule reached of the forward pass (not of the reference's)."""
+        return Coverage(self.rewritten, self.census.calls, tuple(self.census.missed))
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Run the model on the reference in here, without gradients, before it runs on the input."""
+        self._records.clear()
+        self._recording, self._position = True, 0
+        try:
+            with self.census.silence(), torch.no_grad():
+                yield
+        finally:
+            self._recording = False
+
+    @contextmanager
+    def reenter(self) -> Iterator[None]:
+        """Let calls come to the rule while it handles one; they are part of that one and not counted."""
+        self._inside += 1
+        try:
+            with self.census.silence(), self._mode:
+                yield
+        finally:
+            self._inside -= 1
+
+    def answer(self, function: Callable, args: tuple, kwargs: dict) -> Any:
+        """What a call gives: the handler's result, or the model's own where the rule has nothing to say."""
+        name, in_place = spelling(function)
+        handler = self.rule.handlers.get(name)
+        if handler is None or not args:
+            return function(*args, **kwargs)
+        composite = name in self.rule.composites
+        if self._recording:
+            return self._record(handler if composite else None, name, function, args, kwargs)
+        reference = None if composite else self._recall(name, args, kwargs)
+        if not torch.is_grad_enabled() or not any(t.requires_grad for t in tensors_of((args, kwargs))):
+            return function(*args, **kwargs)
+        plain = out_of_place(function) if in_place else function
+        if plain is None or kwargs.get("out") is not None:
+            return function(*args, **kwargs)
+        target = args[0]
+        if in_place:
+            # What the graph has of the old value stays a value of its own: the caller's tensor becomes the result.
+            source = target.clone()
+            args, kwargs = with_tensors((args, kwargs), lambda t: source if t is target else t)
+        with self.census.silence():
+            result = handler(Call(name, plain, args, kwargs, self, reference))
+        if result is NotImplemented:
+            if in_place:
+                args, kwargs = with_tensors((args, kwargs), lambda t: target if t is source else t)
+            return function(*args, **kwargs)
+        if not self._inside and not in_backward():
+            self.rewritten += 1
+        if not in_place:
+            return result
+        with self.census.silence():
+            return target.copy_(result)
+
+    def _record(self, handler: Handler | None, name: str, function: Callable, args: tuple, kwargs: dict) -> Any:
+        if handler is not None:
+            plain = out_of_place(function) if function.__name__.endswith("_") else function
+            handler(Call(name, plain, args, kwargs, self))
+        elif self.rule.paired and self.rule.recorded(name, args):
+            # Copies, since the model may go on in place; parameters are nobody's to change.
+            keep = lambda t: t if isinstance(t, torch.nn.Parameter) else t.detach().clone()
+            self._records.append((name, *with_tensors((args, kwargs), keep)))
+        return function(*args, **kwargs)
+
+    def _recall(self, name: str, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        if not self.rule.paired or not self.rule.recorded(name, args):
+            return None
+        if in_backward():
+            raise ValueError(f"{self.rule.name} compares two runs call by call, and this model repeats calls in its backward "
+                             f"pass (checkpointing): switch that off, for example with memory_efficient=False")
+        if not self._records:
+            raise ValueError(f"{self.rule.name} compares two runs: run the reference inside recording() first")
+        if self._position == len(self._records):
+            raise ValueError(f"the model called {name} once more for the input than for the reference, so {self.rule.name} "
+                             f"cannot compare them: it wants a model that calls the same operations for both")
+        was, reference, options = self._records[self._position]
+        self._position += 1
+        shapes = [[tuple(t.shape) for t in tensors_of(side)] for side in ((args, kwargs), (reference, options))]
+        if was != name or shapes[0] != shapes[1]:
+            raise ValueError(f"the model called {was} on {shapes[1]} for the reference and {name} on {shapes[0]} for the input, "
+                             f"so {self.rule.name} cannot compare them: it wants the same operations on the same shapes")
+        return reference, options
+
+
+class _Mode(CallMode):
+    """Hands each call to the rewriting."""
+
+    def __init__(self, rewriting: Rewriting):
+        super().__init__()
+        self.rewriting = rewriting
+
+    def call(self, function: Callable, args: tuple, kwargs: dict) -> Any:
+        return self.rewriting.answer(function, args, kwargs)
+
+
+# Calls that are activations of one tensor, elementwise, and what the dispatcher calls them.
+RECTIFIERS = ("relu", "relu6", "hardtanh", "threshold")
+SMOOTH = ("leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "silu", "gelu", "mish", "hardswish", "hardsigmoid",
+          "sigmoid", "tanh", "softplus", "log_sigmoid", "logsigmoid", "hardshrink", "softshrink")
+_KERNELS = {*RECTIFIERS, *SMOOTH, "_prelu_kernel", "rrelu_with_noise", "log_sigmoid_forward"}
+
+
+def _zero_clamp(name: str, args: tuple, kwargs: Mapping = {}) -> bool:
+    """Whether a clamp is a ReLU by another name: from zero up."""
+    low = kwargs.get("min", args[1] if len(args) > 1 else None)
+    return name in ("clamp", "clamp_min") and isinstance(low, (int, float)) and low == 0
+
+
+def _activation(name: str, args: tuple, depends: Callable[[Any], bool]) -> bool:
+    name = name.rstrip("_")
+    return name in _KERNELS or _zero_clamp(name, args)
+
+
+def _own_derivative(call: Call) -> tuple[Tensor, Tensor]:
+    """The call's value and derivative at its first argument, `x`."""
+    with torch.enable_grad():
+        x = call.args[0].detach().requires_grad_(True)
+        rest, options = with_tensors((call.args[1:], call.kwargs), Tensor.detach)
+        value = call.run(x, *rest, **options)
+    return value.detach(), torch.autograd.grad(value.sum(), x)[0]
+
+
+def _guided(call: Call) -> Any:
+    if call.name.startswith("clamp") and not _zero_clamp(call.name, call.args, call.kwargs):
+        return NotImplemented
+    value, derivative = _own_derivative(call)
+    return scaled(call.args[0], value, derivative, positive=True)
+
+
+def _deconvnet(call: Call) -> Any:
+    if call.name in SMOOTH:
+        return _guided(call)
+    if call.name.startswith("clamp") and not _zero_clamp(call.name, call.args, call.kwargs):
+        return NotImplemented
+    return scaled(call.args[0], call.run(), torch.ones((), dtype=call.args[0].dtype, device=call.args[0].device), positive=True)
+
+
+_CALLS = (*RECTIFIERS, *SMOOTH, "clamp", "clamp_min")
+register(Rule("guided", dict.fromkeys(_CALLS, _guided), _activation))
+register(Rule("deconvnet", dict.fromkeys(_CALLS, _deconvnet), _activation))
+
+# A rule is one file: every sibling whose name ends so announces its own.
+for _sibling in pkgutil.iter_modules(importlib.import_module(__package__).__path__):
+    if _sibling.name.endswith("_rules") and _sibling.name != "backward_rules":
+        importlib.import_module(f"{__package__}.{_sibling.name}")
