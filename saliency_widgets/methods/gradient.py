@@ -1,11 +1,13 @@
-"""Gradient: which pixels, changed a little, would change the score most."""
+"""Gradient, alone and times the input: which pixels, changed a little, would change the score most."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
-from ..engine.probe import Image
+from ..engine.inputs import FILLS
+from .parameters import Parameter
 from .protocol import Context, Draft, Round
 from .registry import method
 
@@ -14,7 +16,7 @@ from .registry import method
         paper="Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, arXiv 1312.6034")
 def gradient(context: Context) -> Iterator[Round | Draft]:
     """∂score/∂x, `(C, H, W)`, in score units per unit of input; per unit of pixel value where `space="pixel"`."""
-    (_, evaluation), = yield Round([context.gradient(Image())])
+    (_, evaluation), = yield Round([context.gradient(context.image)])
     values = evaluation.gradient
     if context.space == "pixel":
         # x = (pixel − mean)/std, so ∂/∂pixel = ∂/∂x · ∂x/∂pixel, the slope of `to_input`.
@@ -22,6 +24,28 @@ def gradient(context: Context) -> Iterator[Round | Draft]:
         values = values * (context.inputs.picture.space.to_input(one) - context.inputs.picture.space.to_input(0 * one))
     per = "pixel value" if context.space == "pixel" else "input unit"
     yield Draft(values, unit=f"{context.score.unit} per {per}", warnings=reason_for_zero(values))
+
+
+@method("gradient_x_input", title="Gradient × input", family="gradient", cost="1 evaluation", gradients=True,
+        paper="Shrikumar, Greenside, Shcherbina, Kundaje: Not Just a Black Box, arXiv 1605.01713",
+        warning="multiplies by the picture, which so shows through; gradient leaves it out",
+        parameters=(
+            Parameter("baseline", "fill", "zero", "what the picture's values count from; zero is that of the input space",
+                      choices=("zero", *FILLS)),
+            Parameter("seed", "int", 0, "which noise a noise baseline shows", minimum=0)))
+def gradient_x_input(context: Context, *, baseline: Any, seed: int) -> Iterator[Round | Draft]:
+    """∂score/∂x ⊙ (x − baseline), `(C, H, W)` in score units: the score's fall to the baseline, were it linear.
+
+    "zero" is a tensor of zeros in the input space; the sum then is the score for ReLU networks without biases.
+    """
+    zero = isinstance(baseline, str) and baseline == "zero"
+    fill = context.fill(torch.zeros(1, 1, 1) if zero else baseline, seed)
+    (_, evaluation), = yield Round([context.gradient(context.image)])
+    change = context.picture_tensor - context.inputs.filled(fill)
+    warnings = reason_for_zero(evaluation.gradient)
+    if not warnings and not bool((evaluation.gradient * change).any()):
+        warnings = ("the map is zero everywhere: where the score has a gradient the picture equals the baseline",)
+    yield Draft(evaluation.gradient * change, warnings=warnings)
 
 
 def reason_for_zero(values: torch.Tensor) -> tuple[str, ...]:

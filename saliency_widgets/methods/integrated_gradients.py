@@ -9,26 +9,27 @@ import numpy as np
 import torch
 
 from ..engine.inputs import FILLS
-from ..engine.probe import Fill, Image, OnPath, Probe
+from ..engine.probe import Fill, Probe
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
-from .quadrature import coarse_to_fine, covering, one_shot, window_weights
+from .quadrature import change, coarse_to_fine, covering, even, one_shot, residual, window_weights
 from .registry import method
 
 RULES = ("trapezoid", "gauss_legendre", "midpoint", "right", "endpoints", "adaptive")
 SPLITS = 4  # intervals the adaptive rule splits at a time: one batch of gradients
 
 
-def _evaluations(context: Context, params: dict[str, Any]) -> int:
-    baselines = len(params["baseline"]) if isinstance(params["baseline"], list) else 1
+def evaluations(context: Context, params: dict[str, Any]) -> int:
+    """How many evaluations a map needs."""
+    baselines = len(params["baseline"]) if isinstance(params["baseline"], (list, tuple)) else 1
     if params["rule"] == "trapezoid":
-        low, high = covering(params["steps"], *params["alpha"])
+        low, high = covering(even(params["steps"]), *params["alpha"])
         return baselines * (high - low + 1)
     return baselines * (params["steps"] + (1 if params["rule"] == "adaptive" else 2))
 
 
 @method("integrated_gradients", title="Integrated Gradients", family="path", cost="1 evaluation a step, and 1",
-        gradients=True, evaluations=_evaluations,
+        gradients=True, evaluations=evaluations,
         paper="Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, arXiv 1703.01365",
         warning="multiplies by the picture, which so shows through; multiply=False leaves it out",
         parameters=(
@@ -38,18 +39,16 @@ def _evaluations(context: Context, params: dict[str, Any]) -> int:
                       minimum=0.0, maximum=1.0, step=0.01),
             Parameter("baseline", "fill", "black", "where the path starts", choices=FILLS),
             Parameter("rule", "choice", "trapezoid", "how the integral is summed", choices=RULES),
-            Parameter("multiply", "bool", True, "multiply by the change from baseline to picture")))
+            Parameter("multiply", "bool", True, "multiply by the change from baseline to picture"),
+            Parameter("seed", "int", 0, "which noise a noise baseline shows", minimum=0)))
 def integrated_gradients(context: Context, *, steps: int, alpha: tuple[float, float], baseline: Any, rule: str,
-                         multiply: bool) -> Iterator[Round | Draft]:
+                         multiply: bool, seed: int) -> Iterator[Round | Draft]:
     """(x − x0) ⊙ ∫ₐᵇ ∂score/∂x(x0 + α(x − x0)) dα, `(C, H, W)` in score units (equation 1).
 
     The gradient counts as linear between grid points, so windows add up and any window of a kept path costs nothing.
     `residual` compares the map's sum with the score's rise over the window; a list of baselines is averaged.
     """
-    given = baseline if isinstance(baseline, (list, tuple)) else [baseline]
-    if not given:
-        raise ValueError("baseline=[] holds no baseline: give at least one")
-    paths = [_Path(context, context.fill(b), alpha, multiply) for b in given]
+    paths = [_Path(context, fill, alpha, multiply) for fill in baselines(context, baseline, seed)]
     if rule == "trapezoid":
         stages = _nested(paths, steps, alpha)
     elif rule == "adaptive":
@@ -62,9 +61,16 @@ def integrated_gradients(context: Context, *, steps: int, alpha: tuple[float, fl
             draft_ready.reply = yield draft_ready.round
             continue
         total = sum(path.map() for path in paths) / len(paths)
-        change = None if previous is None else _change(total, previous)
+        yield _judged(paths, total, change(total, previous), alpha, multiply)
         previous = total
-        yield _judged(paths, total, change, alpha, multiply)
+
+
+def baselines(context: Context, baseline: Any, seed: int) -> list[Fill]:
+    """Name one baseline or several of a list; ValueError for an empty list."""
+    given = list(baseline) if isinstance(baseline, (list, tuple)) else [baseline]
+    if not given:
+        raise ValueError("baseline=[] holds no baseline: give at least one")
+    return [context.fill(b, seed) for b in given]
 
 
 class _Ask:
@@ -79,12 +85,12 @@ class _Path:
 
     def __init__(self, context: Context, fill: Fill, alpha: tuple[float, float], multiply: bool):
         self.context, self.fill, self.alpha, self.multiply = context, fill, alpha, multiply
-        self.delta = context.inputs.tensor(Image()) - context.inputs.filled(fill)
+        self.delta = context.picture_tensor - context.inputs.filled(fill)
         self.points: dict[float, tuple[float, float]] = {}  # α → (score, ⟨x − x0, gradient⟩)
         self.total: torch.Tensor | None = None
 
     def probe(self, alpha: float) -> Probe:
-        return self.context.gradient(OnPath(self.fill, alpha))
+        return self.context.gradient(self.context.on_path(self.fill, alpha))
 
     def accumulator(self) -> torch.Tensor:
         wide = torch.promote_types(self.delta.dtype, torch.float32)
@@ -114,7 +120,7 @@ def _nested(paths: list[_Path], steps: int, alpha: tuple[float, float]):
 
     A gradient is folded into the sums of its own and all finer stages as it arrives, so none has to be held.
     """
-    stages = coarse_to_fine(*covering(steps, *alpha))
+    stages = coarse_to_fine(*covering(even(steps), *alpha))
     grids = [[i / steps for i in stage] for stage in stages]
     weights = [dict(zip(grid, window_weights(grid, *alpha))) for grid in grids]
     sums = [[path.accumulator() for path in paths] for _ in stages]
@@ -140,7 +146,7 @@ def _adaptive(paths: list[_Path], steps: int, alpha: tuple[float, float]):
     The change is the L1 norm of the gradients' difference, weighted with the input's change and the length.
     """
     start = 2 ** min(3, int(math.log2(steps)))
-    low, high = covering(start, *alpha)
+    low, high = covering(even(start), *alpha)
     frames: list[dict[float, torch.Tensor]] = [{} for _ in paths]
     new, changes = [i / start for i in range(low, high + 1)], {}
     while new:
@@ -172,7 +178,7 @@ def _anew(paths: list[_Path], steps: int, alpha: tuple[float, float], rule: str)
     for (p, a, w), (_, evaluation) in zip(names, ask.reply):
         sums[p].add_(paths[p].note(a, evaluation), alpha=w)
     ends = [(p, a) for p in range(len(paths)) for a in dict.fromkeys(alpha)]
-    ask = _Ask([paths[p].context.forward(OnPath(paths[p].fill, a)) for p, a in ends])
+    ask = _Ask([paths[p].context.forward(paths[p].context.on_path(paths[p].fill, a)) for p, a in ends])
     yield ask
     for (p, a), (_, evaluation) in zip(ends, ask.reply):
         slope = paths[p].points.get(a, (0.0, math.nan))[1]
@@ -182,14 +188,9 @@ def _anew(paths: list[_Path], steps: int, alpha: tuple[float, float], rule: str)
     yield True
 
 
-def _change(new: torch.Tensor, old: torch.Tensor) -> float:
-    return float((new - old).abs().sum() / new.abs().sum().clamp_min(torch.finfo(new.dtype).tiny))
-
-
-def _judged(paths: list[_Path], total: torch.Tensor, change: float | None, alpha: tuple[float, float],
+def _judged(paths: list[_Path], total: torch.Tensor, moved: float | None, alpha: tuple[float, float],
             multiply: bool) -> Draft:
     rise = sum(path.rise() for path in paths) / len(paths)
-    residual = (float(total.sum()) - rise) / abs(rise) if multiply and rise else None
     warnings = ()
     if alpha[0] == alpha[1]:
         warnings = ("the α window is empty, so the map is zero: widen it",)
@@ -200,6 +201,6 @@ def _judged(paths: list[_Path], total: torch.Tensor, change: float | None, alpha
     scores = np.array([first.points[a][0] for a in alphas])
     slopes = np.array([first.points[a][1] for a in alphas])
     accumulated = np.concatenate([[0.0], np.cumsum(np.diff(alphas) * (slopes[1:] + slopes[:-1]) / 2)])
-    return Draft(total, residual=residual, last_change=change, warnings=warnings,
-                 unit=None if multiply else f"{first.context.score.unit} per input unit",
+    return Draft(total, residual=residual(float(total.sum()), rise) if multiply else None, last_change=moved,
+                 warnings=warnings, unit=None if multiply else f"{first.context.score.unit} per input unit",
                  details={"alphas": alphas, "scores": scores, "accumulated": accumulated, "rise": rise})

@@ -1,21 +1,25 @@
-"""Points and weights on the α path, shared by the methods that integrate along one."""
+"""Points and weights on a path, shared by the methods that integrate along one."""
 from __future__ import annotations
 
-import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
-def covering(steps: int, start: float, end: float) -> tuple[int, int]:
-    """Indices of the grid points i/steps from the last at or below `start` to the first at or above `end`."""
-    low, high = math.floor(start * steps), math.ceil(end * steps)
-    # i / steps may round past the bound it was made from; one step outwards mends it.
-    low -= low / steps > start
-    high += high / steps < end
-    if low == high:  # a window without width still needs an interval to lie in
-        low, high = (low - 1, high) if high == steps else (low, high + 1)
-    return max(0, low), min(steps, high)
+def even(steps: int) -> list[float]:
+    """The grid i/steps; doubling `steps` keeps every point to the last bit."""
+    return [i / steps for i in range(steps + 1)]
+
+
+def covering(grid: Sequence[float], start: float, end: float) -> tuple[int, int]:
+    """Indices in the rising `grid` of the last point at or below `start` and the first at or above `end`."""
+    low, high = max(0, bisect_right(grid, start) - 1), min(len(grid) - 1, bisect_left(grid, end))
+    if low >= high:  # a window without width still needs an interval to lie in
+        low, high = (high - 1, high) if high == len(grid) - 1 else (low, low + 1)
+    return low, high
 
 
 def coarse_to_fine(low: int, high: int) -> list[list[int]]:
@@ -31,18 +35,29 @@ def coarse_to_fine(low: int, high: int) -> list[list[int]]:
     return stages
 
 
+def interval_weights(grid: Sequence[float], start: float, end: float) -> list[tuple[float, float]]:
+    """For each interval of `grid`, the weights of its two ends in the mean over the part that lies in [start, end].
+
+    What lies between the ends counts as linear; the two add up to the part's share of the interval.
+    """
+    weights = []
+    for left, right in zip(grid, grid[1:]):
+        low, high = max(left, start), min(right, end)
+        share = max(0.0, high - low) / (right - left)
+        middle = ((low + high) / 2 - left) / (right - left)
+        weights.append((share * (1 - middle), share * middle) if share else (0.0, 0.0))
+    return weights
+
+
 def window_weights(grid: Sequence[float], start: float, end: float) -> list[float]:
     """Weights of the values at `grid` in the integral over [start, end] of their piecewise linear interpolant.
 
     They sum to the part of the window that the grid covers, for windows on and off the grid alike.
     """
     weights = [0.0] * len(grid)
-    for j, (left, right) in enumerate(zip(grid, grid[1:])):
-        low, high = max(left, start), min(right, end)
-        if high > low:
-            share = ((low + high) / 2 - left) / (right - left)
-            weights[j] += (high - low) * (1 - share)
-            weights[j + 1] += (high - low) * share
+    for j, (left, right) in enumerate(interval_weights(grid, start, end)):
+        weights[j] += left * (grid[j + 1] - grid[j])
+        weights[j + 1] += right * (grid[j + 1] - grid[j])
     return weights
 
 
@@ -64,3 +79,15 @@ def one_shot(rule: str, steps: int, start: float, end: float) -> tuple[list[floa
     if rule == "endpoints":
         return [float(a) for a in np.linspace(start, end, steps)], equal
     raise ValueError(f"unknown rule {rule!r}: choose gauss_legendre, midpoint, right or endpoints")
+
+
+def change(new: Tensor, old: Tensor | None) -> float | None:
+    """How far a map moved since the last refinement: Σ|new − old| / Σ|new|; None before the second."""
+    if old is None:
+        return None
+    return float((new - old).abs().sum() / new.abs().sum().clamp_min(torch.finfo(new.dtype).tiny))
+
+
+def residual(total: float, rise: float) -> float | None:
+    """(sum of the map − rise of the score) / |rise|; None where the score does not rise."""
+    return (total - rise) / abs(rise) if rise else None
