@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from saliency_widgets.model.clone import structural_clone
-from saliency_widgets.model.layers import Capture, Layer, default_cam_layer, find_layer, trace_layers
+from saliency_widgets.model.layers import Capture, Layer, default_cam_layer, find_layer, to_grid, trace_layers
 from tests.networks import calibrated as build
 
 calibrated = functools.lru_cache(maxsize=3)(build)  # only clones run here, so tests may share a network
@@ -105,29 +105,21 @@ def test_models_without_spatial_layers():
     flat = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 3))
     layers, _ = trace_layers(structural_clone(flat), torch.randn(1, 3, 2, 2))
     assert len(layers) == 4 and default_cam_layer(layers, 3) is None
-    vit, x, _ = calibrated("vit_b_32", 224, dtype=torch.float32)
-    layers, _ = trace_layers(structural_clone(vit), x)
-    assert find_layer(layers, "conv_proj").spatial and default_cam_layer(layers, 1000) is None
     scripted = torch.jit.script(flat)
     layers, output = trace_layers(scripted, torch.randn(1, 3, 2, 2))
     assert layers == () and output.shape == (1, 3)
 
 
-def test_channels_last_outputs_have_no_map():
+def test_channels_last_outputs_are_viewed_with_channels_first():
     model, x, _ = calibrated("convnext_tiny", 64, dtype=torch.float32)
     layers, _ = trace_layers(structural_clone(model), x)
-    assert [find_layer(layers, f"features.1.0.block.{i}").channels_last for i in range(7)] == [
-        False,
-        True,
-        True,
-        True,
-        True,
-        True,
-        False,
-    ]
-    swin, x, _ = calibrated("swin_t", 64, dtype=torch.float32)
-    spatial = [la.name for la in trace_layers(structural_clone(swin), x)[0] if la.spatial]
-    assert spatial == ["features.0.0", "permute"]
+    block = [find_layer(layers, f"features.1.0.block.{i}") for i in range(7)]
+    assert [la.channels_last for la in block] == [False, True, True, True, True, True, False]
+    assert [la.channels for la in block] == [96, 96, 96, 384, 384, 96, 96]
+    assert all(la.spatial and la.positions == (16, 16) for la in block)
+    values = torch.arange(2 * 16 * 16 * 96.0).view(2, 16, 16, 96)
+    assert torch.equal(to_grid(values, block[1])[1, 5], values[1, ..., 5])
+    assert to_grid(values.movedim(3, 1), block[0]).shape == (2, 96, 16, 16)
 
 
 class OutOfPlace(TorchFunctionMode):
