@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,19 @@ from torch import nn
 
 from . import kernels
 from .engine.inputs import Inputs
-from .engine.probe import OnPath, Score, log_probabilities
+from .engine.probe import Fill, OnPath, Score, log_probabilities
 from .engine.runner import LARGE_OUTPUT, Progress, Runner, Stopping
 from .engine.stats import Stats
 from .engine.subject import ModelChanged, Subject
 from .methods import Method, find
 from .methods.driving import drive, foresee
-from .methods.protocol import Context, Draft, Round
+from .methods.protocol import Context, Draft, Knowledge, Round
+try:
+    from .model.head import find_head
+except ImportError:
+    find_head = None
 from .model.labels import Labels
-from .model.layers import Layer, default_cam_layer, trace_layers
+from .model.layers import Layer, default_cam_layer, find_layer, trace_layers
 from .model.outputs import ends_in_softmax, read_scores
 from .model.preprocessing import Picture, load_picture
 from .saliency_map import SaliencyMap
@@ -55,6 +60,7 @@ class Opened:
     scores: torch.Tensor
     softmaxed: bool
     runner: Runner
+    references: Callable[[], tuple[tuple[Fill, ...], str]]
 
 
 class Session:
@@ -90,6 +96,7 @@ class Session:
         self._fixed_target = target is not None
         self.contrast = None if contrast is None else self.resolve_target(contrast)
         self.truth = None if truth is None else self.resolve_target(truth)
+        self._opened.references()  # a wrong background is told now, not when it is first needed
 
     # ---- the picture and what the model says of it
 
@@ -107,9 +114,9 @@ class Session:
         scores = scores[0].detach().clone()
         if not bool(torch.isfinite(scores).all()):
             raise ValueError("the model's output for this picture holds NaN or infinity: check its weights and preprocess=")
-        named = [layer.name for layer in layers if layer.spatial]
         return Opened(picture, inputs, tuple(layers), default_cam_layer(layers, scores.numel()), scores,
-                      ends_in_softmax(scores[None]), Runner(subject, inputs, named, self.stats))
+                      ends_in_softmax(scores[None]), Runner(subject, inputs, layers, self.stats),
+                      cache(lambda: inputs.references(self.backgrounds, self.load)))
 
     def load(self, img: Any) -> Picture:
         """Prepare a picture as this session would, without opening it; raises what a wrong one raises."""
@@ -239,8 +246,17 @@ class Session:
 
     def _context(self, target: int | str | None, watched: bool) -> Context:
         o = self._opened
-        return Context(o.inputs, self._score(target), o.layers, o.default_layer, o.scores.numel(), self.space, watched,
-                       o.scores.numel() > LARGE_OUTPUT)
+        known = Knowledge(o.layers, o.default_layer, o.scores.numel(), self.space, o.scores.numel() > LARGE_OUTPUT,
+                          o.references, self.weights, lambda: find_head(self.subject.clone, o.layers, o.inputs.image[None]))
+        return Context(o.inputs, self._score(target), known, watched)
+
+    def weights(self, layer: str) -> torch.Tensor | None:
+        """A copy of the weight of a layer's module, or None where it has none; LookupError for an unknown layer."""
+        for name in (layer, *find_layer(self.layers, layer).aliases):
+            weight = getattr(self.subject.clone.get_submodule(name), "weight", None)
+            if isinstance(weight, torch.Tensor):
+                return weight.detach().clone()
+        return None
 
     def _check_possible(self, method: Method) -> None:
         if method.gradients and self.subject.script:
@@ -317,7 +333,7 @@ class Session:
             label=context.score.name or self.label(index), score=self.score, unit=draft.unit or context.score.unit,
             signed=method.signed, input_size=context.shape[1:], default_sign=method.default_sign,
             residual=draft.residual, last_change=draft.last_change, standard_error=draft.standard_error,
-            coverage=draft.coverage, warnings=draft.warnings, evaluations=progress.done,
+            coverage=None if draft.coverage is None else str(draft.coverage), warnings=draft.warnings, evaluations=progress.done,
             seconds=time.perf_counter() - started, final=final, regions=draft.regions,
             region_scores=draft.region_scores, details=draft.details)
 

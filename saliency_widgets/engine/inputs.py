@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image as PILImage
 from torch import Tensor
 
@@ -13,6 +16,7 @@ from ..model.preprocessing import Picture
 from . import probe as P
 
 FILLS = ("black", "white", "mean", "blur", "noise")
+REFERENCES = ("black", "white", "mean", "blur")  # backgrounds where none are given
 FILL_BLUR = 10.0  # σ in pixels at which a picture counts as blurred out (METHODS: fill blur)
 
 
@@ -32,8 +36,10 @@ class Inputs:
         self.picture, self.kernels = picture, kernels
         self.image = picture.x[0].to(device=device, dtype=dtype)
         self._labels: dict[str, Tensor] = {}
-        self._given: dict[str, Tensor] = {}
+        self._given: dict[str, Tensor] = {}  # fills, for as long as the picture is open
+        self._made: dict[str, Tensor] = {}   # what methods make, until released
         self._fills: dict[P.Fill, Tensor] = {}
+        self._masks: dict[str, Tensor] = {}
 
     def add_labels(self, labels: np.ndarray) -> str:
         """Register a label map int `(H, W)`; returns its name."""
@@ -42,10 +48,33 @@ class Inputs:
         return name
 
     def add_tensor(self, tensor: Tensor) -> P.Given:
-        """Register a tensor `(C, H, W)` of the input space; returns its name."""
+        """Register a tensor `(C, H, W)` of the input space until it is released; returns its name."""
         name = digest(tensor)
-        self._given[name] = tensor.detach().to(self.image)
+        self._made[name] = tensor.detach().to(self.image)
         return P.Given(name)
+
+    def add_mask(self, mask: Tensor) -> P.GivenMask:
+        """Register a mask `(h, w)` of values 0..1; returns its name."""
+        name = digest(mask)
+        self._masks[name] = mask.detach().to(self.image)
+        return P.GivenMask(name)
+
+    def release(self, names: Iterable[P.Input]) -> None:
+        """Forget given tensors: nothing will ask for these evaluations again."""
+        for name in names:
+            if isinstance(name, P.Given):
+                self._made.pop(name.content, None)
+
+    def mask(self, name: P.GivenMask | P.RandomMask) -> Tensor:
+        """The named mask at the picture's size, `(H, W)` of values 0..1."""
+        height, width = self.image.shape[1:]
+        if isinstance(name, P.RandomMask):
+            return self.kernels.random_mask(name.seed, name.number, name.cells, name.share, (height, width),
+                                            self.image.dtype, self.image.device)
+        mask = self._masks[name.content]
+        if mask.shape == (height, width):
+            return mask
+        return F.interpolate(mask[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
 
     def fill(self, value: Any, seed: int = 0) -> P.Fill:
         """Name a fill or baseline given as METHODS says: a word, a pixel value 0..1, a picture or an input tensor.
@@ -72,7 +101,23 @@ class Inputs:
         else:
             raise TypeError(f"a fill is one of {', '.join(FILLS)}, a number, a PIL picture, a uint8 array or a tensor, "
                             f"got {type(value).__name__}")
-        return P.Fill("given", content=self.add_tensor(tensor).content)
+        name = digest(tensor)
+        self._given[name] = tensor
+        return P.Fill("given", content=name)
+
+    def references(self, given: Any, load: Callable[[Any], Picture]) -> tuple[tuple[P.Fill, ...], str]:
+        """Reference pictures as fills, and a phrase that says which: words, numbers, or whatever `load` prepares.
+
+        None stands for black, white, mean and blurred pictures. ValueError for none at all.
+        """
+        if given is None:
+            return tuple(map(self.fill, REFERENCES)), f"backgrounds: {', '.join(REFERENCES)} pictures"
+        given = [given] if isinstance(given, (str, Path)) else list(given)
+        if not given:
+            raise ValueError(f"backgrounds=[] holds no background: give at least one, or None for {', '.join(REFERENCES)}")
+        words = [isinstance(one, (int, float)) or (isinstance(one, str) and one in FILLS) for one in given]
+        fills = tuple(self.fill(one if word else load(one).x) for one, word in zip(given, words))
+        return fills, f"{len(fills)} background{'s' if len(fills) > 1 else ''} given"
 
     def _from_pixels(self, array: np.ndarray) -> Tensor:
         channels, height, width = self.image.shape
@@ -114,22 +159,18 @@ class Inputs:
             self._fills[fill] = space.to_input(pixels)
         return self._fills[fill]
 
-    def tensor(self, name: P.Input) -> Tensor:
-        """The named input, `(C, H, W)`."""
-        return self.batch([name])[0]
-
     def batch(self, names: list[P.Input]) -> Tensor:
         """The named inputs as one batch `(N, C, H, W)`, each kernel called once per kind where names allow it."""
         first = names[0]
-        if all(isinstance(n, P.OnPath) and n.baseline == first.baseline for n in names):
+        if all(isinstance(n, P.OnPath) and (n.baseline, n.of) == (first.baseline, first.of) for n in names):
             alphas = torch.tensor([n.alpha for n in names], dtype=self.image.dtype, device=self.image.device)
-            return self.kernels.lerp(self.filled(first.baseline), self.image, alphas)
-        if all(isinstance(n, P.Without) and (n.labels, n.fill) == (first.labels, first.fill) for n in names):
+            return self.kernels.lerp(self.filled(first.baseline), self.tensor(first.of), alphas)
+        if all(isinstance(n, P.Without) and (n.labels, n.fill, n.of) == (first.labels, first.fill, first.of) for n in names):
             labels = self._labels[first.labels]
             sets = torch.zeros(len(names), int(labels.max()) + 1, dtype=torch.bool)
             for row, name in enumerate(names):
                 sets[row, list(name.regions)] = True
-            return self.kernels.without_regions(self.image, self.filled(first.fill), labels, sets.to(labels.device))
+            return self.kernels.without_regions(self.tensor(first.of), self.filled(first.fill), labels, sets.to(labels.device))
         return torch.stack([self._single(name) for name in names])
 
     def _single(self, name: P.Input) -> Tensor:
@@ -140,11 +181,18 @@ class Inputs:
                 return self.filled(fill)
             case P.OnPath() | P.Without():
                 return self.batch([name])[0]
-            case P.Blurred(sigma):
-                return self.kernels.gaussian_blur(self.image, sigma)
+            case P.Blurred(sigma, of):
+                return self.kernels.gaussian_blur(self.tensor(of), sigma)
             case P.Noisy(base, seed, number, deviation):
                 noise = self.kernels.normal(seed, number, tuple(self.image.shape), self.image.dtype, self.image.device)
-                return self._single(base) + deviation * noise
+                return self.tensor(base) + deviation * noise
+            case P.Revealed(mask, fill, of):
+                shown = self.mask(mask)
+                return shown * self.tensor(of) + (1 - shown) * self.filled(fill)
             case P.Given(content):
-                return self._given[content]
+                return self._made[content]
         raise TypeError(f"{name!r} names no single input")
+
+    def tensor(self, name: P.Input) -> Tensor:
+        """The named input, `(C, H, W)`."""
+        return self._single(name)

@@ -1,7 +1,7 @@
 """Names of evaluations: small frozen values that say which input, under which rule, keeping what.
 
 A probe is hashable, printable and knows no device: two requests that mean the same evaluation are equal, and so the
-store can answer the second one. Inputs compose: `Noisy(OnPath(black, 0.5), …)` is the noisy halfway picture.
+store can answer the second one. Inputs compose: `OnPath(black, 0.5, of=Noisy(Image(), …))` is halfway to a noisy picture.
 """
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..model.census import Coverage
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,19 @@ class Filled:
 
 @dataclass(frozen=True)
 class OnPath:
-    """The point α of the straight path from the picture filled with `baseline` to the picture."""
+    """The point α of the straight path from the picture filled with `baseline` to the picture `of`."""
 
     baseline: "Fill"
     alpha: float
+    of: "Input" = Image()
 
 
 @dataclass(frozen=True)
 class Blurred:
-    """The picture blurred with σ in pixels."""
+    """The picture `of` blurred with σ in pixels."""
 
     sigma: float
+    of: "Input" = Image()
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,38 @@ class Noisy:
 
 @dataclass(frozen=True)
 class Without:
-    """The picture with a set of regions replaced by a fill; `labels` is the label map's content digest."""
+    """The picture `of` with a set of regions replaced by a fill; `labels` is the label map's content digest."""
 
     labels: str
     regions: tuple[int, ...]
     fill: "Fill"
+    of: "Input" = Image()
+
+
+@dataclass(frozen=True)
+class GivenMask:
+    """A mask `(h, w)` of a method's own making, named by its content digest; shown at the picture's size, bilinear."""
+
+    content: str
+
+
+@dataclass(frozen=True)
+class RandomMask:
+    """Mask `number` of `seed` as RISE draws them: `cells` × `cells` on with chance `share`, enlarged and shifted."""
+
+    seed: int
+    number: int
+    cells: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """The picture `of` seen through a mask m in 0..1, with a fill where it is covered: m·x + (1 − m)·fill."""
+
+    mask: GivenMask | RandomMask
+    fill: "Fill"
+    of: "Input" = Image()
 
 
 @dataclass(frozen=True)
@@ -72,7 +103,7 @@ class Pair:
     second: "Input"
 
 
-Input = Image | Filled | OnPath | Blurred | Noisy | Without | Given | Pair
+Input = Image | Filled | OnPath | Blurred | Noisy | Without | Revealed | Given | Pair
 
 
 @dataclass(frozen=True)
@@ -133,18 +164,36 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Unit:
+    """The explained number is inside the network: a channel of a layer, its mean or its value at `position` (y, x)."""
+
+    layer: str
+    channel: int
+    position: tuple[int, int] | None = None
+
+    def of(self, activations: Tensor) -> Tensor:
+        """The number for each row: `(N, K, h, w)` or `(N, K)` to `(N,)`."""
+        channel = activations[:, self.channel]
+        if self.position is not None:
+            return channel[:, self.position[0], self.position[1]]
+        return channel.flatten(1).mean(1) if channel.ndim > 1 else channel
+
+
+@dataclass(frozen=True)
 class Probe:
     """One evaluation: an input, what to keep of it, for which score, under which backward rule (None: the model's own).
 
     `keep` is "logits" (forward only), "score" (forward only, for outputs too large to keep whole), "gradient" (with
-    respect to the input) or "layers" (what the `reductions` of activations and gradients give at every spatial layer).
+    respect to the input), "layers" (what the `reductions` of activations and gradients give at the layers `at`, by
+    default every layer with positions) or "attention" (the same for the attention probabilities of every head).
     """
 
     input: Input
     keep: str = "logits"
-    score: Score | None = None
+    score: Score | Unit | None = None
     reductions: tuple[str, ...] = ()
     rule: str | None = None
+    at: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -153,18 +202,23 @@ class Probe:
 
     @property
     def backward(self) -> bool:
-        """Whether a backward pass is part of it."""
-        return self.keep in ("gradient", "layers")
+        """Whether a backward pass is part of it: not for reading activations alone."""
+        return self.keep in ("gradient", "layers", "attention") and self.score is not None
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation gave: logits `(K,)` (None where only the score is kept), score, gradient `(C, H, W)`, terms by layer."""
+    """What an evaluation gave: logits `(K,)` (None where only the score is kept), score, gradient `(C, H, W)`, terms by layer.
+
+    `reference` is the score of a pair's second input, `coverage` what a backward rule reached of the activation calls.
+    """
 
     logits: Tensor | None
     score: float | None = None
     gradient: Tensor | None = None
     layers: dict[str, dict[str, Tensor]] | None = None
+    reference: float | None = None
+    coverage: Coverage | None = None
 
     @property
     def nbytes(self) -> int:

@@ -3,16 +3,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ..model.layers import Capture
+from ..model.attention import AttentionCapture
+from ..model.backward_rules import Rewriting
+from ..model.capture import Capture
+from ..model.inside import Inside
+from ..model.layers import Layer, to_grid
 from .batching import SIZES
 from .inputs import Inputs
-from .probe import Evaluation, Probe
+from .probe import Evaluation, Pair, Probe, Unit
 from .stats import Stats
 from .store import STORE
 from .subject import Subject
@@ -45,11 +50,14 @@ class Progress:
 class Runner:
     """Evaluates probes of one picture on one model.
 
-    `layers` names the layers that "layers" probes read. Results come in the order asked for.
+    `layers` are the model's; "layers" probes read those with positions unless they name others. Results come in the
+    order asked for.
     """
 
-    def __init__(self, subject: Subject, inputs: Inputs, layers: Sequence[str], stats: Stats):
-        self.subject, self.inputs, self.layers, self.stats = subject, inputs, tuple(layers), stats
+    def __init__(self, subject: Subject, inputs: Inputs, layers: Sequence[Layer], stats: Stats):
+        self.subject, self.inputs, self.stats = subject, inputs, stats
+        self.layers = {layer.name: layer for layer in layers}
+        self._positions = tuple(layer.name for layer in layers if layer.spatial)
 
     def _key(self, probe: Probe) -> tuple:
         uid, *rest = self.subject.key
@@ -63,28 +71,33 @@ class Runner:
                  progress: Progress | None = None) -> Iterator[tuple[Probe, Evaluation]]:
         """Yield each probe with its evaluation, running the model in batches as the results are consumed."""
         ready: dict[Probe, Evaluation] = {}
-        for position, probe in enumerate(probes):
-            if probe not in ready:
-                found = self.stored(probe)
-                if found is not None:
-                    self.stats.store_hits += 1
-                    ready[probe] = found
-                else:
-                    batch = self._next_batch(probes[position:], ready)
-                    if ticket is not None:
-                        ticket.check()
-                    for done, evaluation in zip(batch, self._run(batch)):
-                        ready[done] = evaluation
-                        if keep:
-                            self._keep(done, evaluation)
-                    if progress is not None:
-                        progress.advance(len(batch))
-            yield probe, ready.pop(probe)
+        try:
+            for position, probe in enumerate(probes):
+                if probe not in ready:
+                    found = self.stored(probe)
+                    if found is not None:
+                        self.stats.store_hits += 1
+                        ready[probe] = found
+                    else:
+                        batch = self._next_batch(probes[position:], ready)
+                        if ticket is not None:
+                            ticket.check()
+                        for done, evaluation in zip(batch, self._run(batch)):
+                            ready[done] = evaluation
+                            if keep:
+                                self._keep(done, evaluation)
+                        if progress is not None:
+                            progress.advance(len(batch))
+                yield probe, ready.pop(probe)
+        finally:
+            if not keep:
+                self.inputs.release(probe.input for probe in probes)
 
     def _keep(self, probe: Probe, evaluation: Evaluation) -> None:
         STORE.put(self._key(probe), evaluation)
-        if probe.backward and probe.rule is None and evaluation.logits is not None:
-            # The forward pass of a gradient answers whoever asks for the logits of the same input.
+        if probe.keep != "logits" and evaluation.logits is not None and not isinstance(probe.input, Pair):
+            # The forward pass of a gradient answers whoever asks for the logits of the same input; a backward rule
+            # changes gradients only.
             STORE.put(self._key(Probe(probe.input)), Evaluation(evaluation.logits))
 
     def _next_batch(self, probes: Sequence[Probe], ready: dict[Probe, Evaluation]) -> list[Probe]:
@@ -131,52 +144,77 @@ class Runner:
     def _batch(self, probes: list[Probe]) -> list[Evaluation]:
         first = probes[0]
         with self.subject.running(gradients=first.backward):
-            x = self.inputs.batch([p.input for p in probes])
-            if first.keep == "layers":
-                return self._layers(x, first)
-            if first.keep == "gradient":
-                return self._gradients(x, first)
-            scores = self.subject.scores(x)
+            if first.keep in ("gradient", "layers", "attention"):
+                return self._differentiated(probes)
+            scores = self.subject.scores(self.inputs.batch([p.input for p in probes]))
             if first.keep == "score":
                 return [Evaluation(None, float(v)) for v in first.score.of(scores)]
             return [Evaluation(row) for row in scores.detach().clone()]
 
-    def _forward(self, x: Tensor, probe: Probe) -> tuple[Tensor, Tensor, Tensor]:
-        leaf = x.detach().requires_grad_(True)
-        # A copy goes in: a model that changes its input in place must not meet a leaf.
-        scores = self.subject.scores(leaf.clone())
-        value = probe.score.of(scores)
+    def _differentiated(self, probes: list[Probe]) -> list[Evaluation]:
+        """Evaluate probes that read gradients or the inside of the network, under their backward rule."""
+        first, kept = probes[0], {}
+        paired = isinstance(first.input, Pair)
+        x = self.inputs.batch([p.input.first if paired else p.input for p in probes])
+
+        def reduce(name: str, activation: Tensor, gradient: Tensor | None) -> None:
+            if first.keep == "layers":
+                activation = to_grid(activation, self.layers[name])
+                gradient = None if gradient is None else to_grid(gradient, self.layers[name])
+            with torch.no_grad():
+                kept[name] = {r: self._reduce(r, activation, gradient) for r in first.reductions}
+
+        with ExitStack() as stack:
+            active = stack.enter_context(Rewriting(first.rule, self.subject.clone)) if first.rule else None
+            references = None
+            if paired:
+                with active.recording():
+                    references = first.score.of(self.subject.scores(self.inputs.batch([p.input.second for p in probes])))
+            seen = self._watch(stack, first, reduce)
+            leaf, scores, value = self._forward(x, first, active)
+            gradient = None
+            if first.backward:
+                gradient, = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
+        if seen is not None:
+            for name, activation in list(seen.values.items()):  # what the score does not depend on
+                reduce(name, activation, torch.zeros_like(activation) if first.backward else None)
+        if first.keep == "gradient":
+            gradient = torch.zeros_like(leaf) if gradient is None else gradient
+        coverage = active.coverage if active is not None else None
+        return [self._evaluation(
+            scores[i].detach(), None if value is None else float(value[i].detach()),
+            gradient=gradient[i].clone() if first.keep == "gradient" else None,
+            layers={n: {r: t[i].clone() for r, t in terms.items()} for n, terms in kept.items()} if kept else None,
+            reference=None if references is None else float(references[i].detach()), coverage=coverage)
+            for i in range(len(probes))]
+
+    def _watch(self, stack: ExitStack, probe: Probe, reduce: Callable) -> Capture | AttentionCapture | None:
+        """Start reading what the probe wants of the inside, until the stack closes."""
+        if probe.keep == "layers":
+            return stack.enter_context(Capture(self.subject.clone, probe.at or self._positions, on_gradient=reduce))
+        if probe.keep == "attention":
+            return stack.enter_context(AttentionCapture(self.subject.clone, on_gradient=reduce))
+        return None
+
+    def _forward(self, x: Tensor, probe: Probe, active: Rewriting | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        leaf = x.detach().requires_grad_(probe.backward)
+        with ExitStack() as stack:
+            inside = stack.enter_context(Inside(self.subject.clone, probe.score.layer)) if isinstance(probe.score, Unit) else None
+            # A copy goes in: a model that changes its input in place must not meet a leaf.
+            scores = self.subject.scores(leaf.clone() if active is None else active.enter(leaf))
+        if probe.score is None:
+            return leaf, scores, None
+        value = probe.score.of(scores if inside is None else to_grid(inside.output, self.layers[probe.score.layer]))
         if not value.requires_grad:
             raise ValueError("the model's output has no gradient with respect to its input (a scripted no-grad model, "
                              "integer arithmetic, or a detach inside): use a forward-only method such as leave_one_out")
         return leaf, scores, value
 
-    def _gradients(self, x: Tensor, probe: Probe) -> list[Evaluation]:
-        leaf, scores, value = self._forward(x, probe)
-        gradient, = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
-        gradient = torch.zeros_like(leaf) if gradient is None else gradient
-        return [self._evaluation(s, v, gradient=g.clone()) for s, v, g in zip(scores.detach(), value.tolist(), gradient)]
-
-    def _layers(self, x: Tensor, probe: Probe) -> list[Evaluation]:
-        kept: dict[str, dict[str, Tensor]] = {}
-
-        def reduce(name: str, activation: Tensor, gradient: Tensor) -> None:
-            with torch.no_grad():
-                kept[name] = {r: self._reduce(r, activation, gradient) for r in probe.reductions}
-
-        with Capture(self.subject.clone, self.layers, on_gradient=reduce) as seen:
-            leaf, scores, value = self._forward(x, probe)
-            torch.autograd.grad(value.sum(), leaf, allow_unused=True)
-        for name, activation in list(seen.values.items()):  # layers that the score does not depend on
-            reduce(name, activation, torch.zeros_like(activation))
-        return [self._evaluation(s, v, layers={n: {r: t[i].clone() for r, t in terms.items()} for n, terms in kept.items()})
-                for i, (s, v) in enumerate(zip(scores.detach(), value.tolist()))]
-
-    def _reduce(self, reduction: str, activation: Tensor, gradient: Tensor) -> Tensor:
+    def _reduce(self, reduction: str, activation: Tensor, gradient: Tensor | None) -> Tensor:
         return self.inputs.kernels.REDUCTIONS[reduction](activation, gradient)
 
     @staticmethod
-    def _evaluation(scores: Tensor, value: float, **kept) -> Evaluation:
+    def _evaluation(scores: Tensor, value: float | None, **kept) -> Evaluation:
         return Evaluation(scores.clone() if scores.numel() <= LARGE_OUTPUT else None, value, **kept)
 
 

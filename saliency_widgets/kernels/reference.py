@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _PHILOX_M = (0xD2511F53, 0xCD9E8D57)
@@ -90,6 +91,20 @@ def normal(seed: int, number: int, shape: tuple[int, ...], dtype: torch.dtype = 
     radius, angle = torch.sqrt(-2 * torch.log(u[:, 0])), 2 * math.pi * u[:, 1]
     pairs = torch.stack((radius * torch.cos(angle), radius * torch.sin(angle)), 1)
     return pairs.reshape(-1)[:count].view(shape).to(dtype)
+
+
+def random_mask(seed: int, number: int, cells: int, share: float, size: tuple[int, int],
+                dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
+    """Mask `number` of `seed` `(H, W)` in 0..1: cells × cells on with chance `share`, enlarged bilinearly and shifted.
+
+    The enlarged grid has one cell more along each side than fits, and a shift within it (Petsiuk et al., 1806.07421, 3.2).
+    """
+    draw = uniform(seed, number, cells * cells + 2, device)
+    on = (draw[2:] < share).to(dtype).view(1, 1, cells, cells)
+    cell = [math.ceil(length / cells) for length in size]
+    large = F.interpolate(on, [(cells + 1) * c for c in cell], mode="bilinear", align_corners=False)[0, 0]
+    top, left = (int(u * c) for u, c in zip(draw[:2].tolist(), cell))
+    return large[top:top + size[0], left:left + size[1]]
 
 
 def weighted_sum(frames: list[Tensor], weights: list[float]) -> Tensor:

@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-KINDS = ("int", "float", "window", "choice", "bool", "layer", "grid", "fill", "regions")
+KINDS = ("int", "float", "window", "choice", "bool", "layer", "grid", "fill", "regions", "method", "mapping", "index",
+         "backgrounds")
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Parameter:
     """One parameter of a method.
 
     `kind` is one of `KINDS`: a window is a pair of floats in order, a layer a dotted module name or None, a grid a
-    number or (rows, columns), a fill as METHODS names baselines, regions a label map or None.
+    number or (rows, columns), a fill as METHODS names baselines, regions a label map or None; a method is another
+    method's name, a mapping a dict for code only, an index a channel or None, backgrounds a list of fills or a batch.
     """
 
     name: str
@@ -104,6 +107,37 @@ class Parameter:
         return value  # numbers, pictures and tensors are checked against the picture by engine.inputs
 
     def _regions(self, value: Any) -> Any:
-        if value is not None and (isinstance(value, str) or not hasattr(value, "__array__")):
-            raise TypeError(self._wrong(value, "a label map: an integer array (H, W), or None for the grid"))
+        words = f"one of {', '.join(map(repr, self.choices))}, or " if self.choices else ""
+        wanted = f"{words}a label map: an integer array (H, W)" + (", or None for the grid" if self.default is None else "")
+        if isinstance(value, str):
+            if value not in self.choices:
+                raise ValueError(self._wrong(value, wanted))
+            return value
+        if (value is None and self.default is not None) or (value is not None and not hasattr(value, "__array__")):
+            raise TypeError(self._wrong(value, wanted))
         return None if value is None else np.asarray(value)
+
+    def _method(self, value: Any) -> str:
+        return self._choice(value)
+
+    def _mapping(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping) or not all(isinstance(k, str) for k in value):
+            raise TypeError(self._wrong(value, "a dict of parameters by name, {} for the defaults"))
+        return dict(value)
+
+    def _index(self, value: Any) -> int | None:
+        if value is None:
+            return None
+        wanted = "a whole number counted from 0, or None"
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise TypeError(self._wrong(value, wanted))
+        if value < 0:
+            raise ValueError(self._wrong(value, wanted))
+        return int(value)
+
+    def _backgrounds(self, value: Any) -> Any:
+        if value is not None and (isinstance(value, (str, bytes)) or not hasattr(value, "__len__")):
+            raise TypeError(self._wrong(value, "a list of fills, a batch tensor (N, C, H, W), or None for the session's"))
+        if value is not None and len(value) == 0:
+            raise ValueError(self._wrong("[]", "at least one background"))
+        return value  # each is checked against the picture by engine.inputs

@@ -81,3 +81,43 @@ def test_noise_on_top_of_any_input_is_the_seeds_draw(inputs):
     draw = (inputs.tensor(name) - inputs.image) / 0.5
     assert torch.allclose(draw, reference.normal(3, 7, (3, 32, 32), torch.float64), atol=1e-12)
     assert hash(name) == hash(P.Noisy(P.Image(), 3, 7, 0.5)) and "Noisy" in repr(name)
+
+
+def test_inputs_compose_on_another_picture(inputs):
+    """A noisy picture may stand for the picture: the path, the blur and the cut then start from it."""
+    noisy = P.Noisy(P.Image(), seed=3, number=1, deviation=0.1)
+    x, black = inputs.tensor(noisy), inputs.filled(inputs.fill("black"))
+    assert not torch.equal(x, inputs.image)
+    assert torch.allclose(inputs.tensor(P.OnPath(inputs.fill("black"), 0.25, of=noisy)), black + 0.25 * (x - black))
+    assert torch.equal(inputs.tensor(P.Blurred(2.0, of=noisy)), reference.gaussian_blur(x, 2.0))
+    labels = inputs.add_labels(np.arange(32 * 32).reshape(32, 32) // 512)
+    cut = inputs.batch([P.Without(labels, (0,), inputs.fill("black"), of=noisy), P.Without(labels, (), inputs.fill("black"), of=noisy)])
+    assert torch.equal(cut[0, :, :16], black[:, :16]) and torch.equal(cut[0, :, 16:], x[:, 16:]) and torch.equal(cut[1], x)
+
+
+def test_a_mask_reveals_the_picture_over_the_fill(inputs):
+    fill = inputs.fill("white")
+    half = torch.tensor([[1.0, 0.0]])
+    seen = inputs.tensor(P.Revealed(inputs.add_mask(half), fill))
+    m = torch.nn.functional.interpolate(half[None, None].double(), (32, 32), mode="bilinear", align_corners=False)[0, 0]
+    assert torch.allclose(seen, m * inputs.image + (1 - m) * inputs.filled(fill))
+    drawn = P.RandomMask(seed=0, number=5, cells=4, share=0.5)
+    assert torch.equal(inputs.mask(drawn), reference.random_mask(0, 5, 4, 0.5, (32, 32), torch.float64))
+
+
+def test_a_given_tensor_is_let_go_of_and_a_fill_is_not(inputs):
+    tensor_name, fill = inputs.add_tensor(inputs.image + 1), inputs.fill(inputs.image + 1)
+    inputs.release([tensor_name, P.Image()])
+    assert torch.equal(inputs.filled(fill), inputs.image + 1)
+    with pytest.raises(KeyError):
+        inputs.tensor(tensor_name)
+
+
+def test_references_are_said_and_pictures_are_prepared(inputs):
+    fills, note = inputs.references(None, load=None)
+    assert [f.kind for f in fills] == ["black", "white", "mean", "blur"] and "black, white" in note
+    picture = load_picture(torch.full((3, 32, 32), 0.5), dtype=torch.float64)
+    fills, note = inputs.references(["white", 0.25, "file"], load=lambda name: picture)
+    assert note == "3 backgrounds given" and torch.equal(inputs.filled(fills[2]), picture.x[0])
+    with pytest.raises(ValueError, match="at least one"):
+        inputs.references([], load=None)

@@ -80,3 +80,12 @@ def test_an_explicit_backend_that_cannot_be_met_raises():
     assert choose("auto", torch.device("cpu"))[0] == "torch"
     with pytest.raises(ValueError, match="choose one of auto, torch"):
         choose("cuda-magic", torch.device("cpu"))
+
+
+def test_random_masks_have_their_share_and_a_shift():
+    """RISE, 3.2: in the mean each pixel is shown with the share, and no grid line stays where it was."""
+    masks = torch.stack([R.random_mask(7, i, 7, 0.4, (50, 61)) for i in range(600)])
+    assert masks.shape == (600, 50, 61) and masks.min() >= 0 and masks.max() <= 1
+    assert abs(masks.mean().item() - 0.4) < 0.01
+    assert (masks.mean(0) - 0.4).abs().max() < 0.1  # four standard errors of a single pixel
+    assert not torch.equal(masks[0], masks[1]) and torch.equal(masks[3], R.random_mask(7, 3, 7, 0.4, (50, 61)))

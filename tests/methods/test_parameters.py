@@ -46,7 +46,14 @@ def test_canonical_values(kind, extra, value, wanted):
         ("grid", {"minimum": 1}, (2, 3, 4), TypeError),
         ("grid", {"minimum": 1}, 0, ValueError),
         ("fill", {"choices": ("black",)}, "blak", ValueError),
-        ("regions", {}, "slik", TypeError),
+        ("regions", {}, "slik", (TypeError, ValueError)),
+        ("method", {"choices": ("gradient",)}, "gradeint", ValueError),
+        ("mapping", {}, [1], TypeError),
+        ("mapping", {}, {1: 2}, TypeError),
+        ("index", {}, -1, ValueError),
+        ("index", {}, 1.5, TypeError),
+        ("backgrounds", {}, 3, TypeError),
+        ("backgrounds", {}, [], ValueError),
     ],
 )
 def test_wrong_values_are_named(kind, extra, value, error):
