@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .cam import REDUCTIONS as REDUCTIONS  # part of every backend
+from .cam import cam as cam
+
 _PHILOX_M = (0xD2511F53, 0xCD9E8D57)
 _PHILOX_W = (0x9E3779B9, 0xBB67AE85)
 _MASK = 0xFFFFFFFF
@@ -116,29 +119,6 @@ def weighted_sum(frames: list[Tensor], weights: list[float]) -> Tensor:
     return total
 
 
-def cam(activations: Tensor, gradients: Tensor, positive_gradients: bool = False) -> Tensor:
-    """Grad-CAM before its ReLU, Σₖ mean_xy(gₖ) Aₖ (Selvaraju et al., 1610.02391, equations 1 and 2).
-
-    `(N, K, h, w)` twice to `(N, h, w)`. With `positive_gradients` the weights are mean_xy([A > 0][g > 0] g).
-    """
-    if positive_gradients:
-        gradients = gradients * (activations > 0) * (gradients > 0)
-    weights = gradients.mean((2, 3))
-    return torch.einsum("nk,nkhw->nhw", weights, activations)
-
-
 def paint_regions(labels: Tensor, scores: Tensor) -> Tensor:
     """Region scores to pixels: `labels` int64 `(H, W)`, `scores` `(R,)`, returns `(H, W)`."""
     return scores[labels]
-
-
-def _activation(activations: Tensor, gradients: Tensor) -> Tensor:
-    return activations
-
-
-# What a "layers" probe may keep of a layer, by name: (activations, gradients) `(N, K, h, w)` to `(N, …)`.
-REDUCTIONS = {
-    "cam": cam,
-    "cam_guided": lambda activations, gradients: cam(activations, gradients, positive_gradients=True),
-    "activation": _activation,
-}
