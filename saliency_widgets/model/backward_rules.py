@@ -53,6 +53,10 @@ class Call:
         with torch.no_grad():
             return self.function(*self.reference[0], **self.reference[1])
 
+    def depends(self, value: Any) -> bool:
+        """Whether a tensor depends on the input, with a gradient or without (the result of a comparison)."""
+        return self.rewriting.census.depends(value)
+
     def inside(self) -> Any:
         """A context in which calls come to the rule again but are not counted: for a composite taken apart."""
         return self.rewriting.reenter()
@@ -67,6 +71,8 @@ class Rule:
 
     `recorded` says of a call in the reference run whether its arguments must be kept; those of `composites` are not
     recorded as a whole: their handlers run in both passes and take the call apart.
+    `enter` copies the input for the model, so that the rule knows it again; `leave` looks at the scores before they are
+    differentiated, and may refuse what they are made of.
     """
 
     name: str
@@ -75,6 +81,8 @@ class Rule:
     paired: bool = False
     composites: frozenset[str] = field(default_factory=frozenset)
     recorded: Callable[[str, tuple], bool] = lambda name, args: True
+    enter: Callable[["Rewriting", Tensor], Tensor] = lambda rewriting, leaf: leaf.clone()
+    leave: Callable[["Rewriting", Tensor], None] = lambda rewriting, scores: None
 
 
 RULES: dict[str, Rule] = {}
@@ -139,7 +147,7 @@ class Rewriting:
         self.census = Census(self.rule.counted, lambda: self.places.here)
         self.rewritten = 0
         self._mode = _Mode(self)
-        self._recording, self._inside = False, 0
+        self.is_recording, self._inside = False, 0
         self._records: list[tuple[str, tuple, dict]] = []
         self._position, self._ran = 0, False
 
@@ -162,23 +170,31 @@ class Rewriting:
         """What the rule reached of the forward pass (not of the reference's)."""
         return Coverage(self.rewritten, self.census.calls, tuple(self.census.missed))
 
+    def enter(self, leaf: Tensor) -> Tensor:
+        """The copy of the input `(N, C, H, W)` that the model is to be given."""
+        return self.rule.enter(self, leaf)
+
+    def leave(self, scores: Tensor) -> None:
+        """Show the rule what is about to be explained; ValueError for what it cannot pass on."""
+        self.rule.leave(self, scores)
+
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Run the model on the reference in here, without gradients, before it runs on the input."""
         self._records.clear()
-        self._recording, self._position = True, 0
+        self.is_recording, self._position = True, 0
         try:
-            with self.census.silence(), torch.no_grad():
+            with self.census.sleep(), torch.no_grad():
                 yield
         finally:
-            self._recording = False
+            self.is_recording = False
 
     @contextmanager
     def reenter(self) -> Iterator[None]:
         """Let calls come to the rule while it handles one; they are part of that one and not counted."""
         self._inside += 1
         try:
-            with self.census.silence(), self._mode:
+            with self.census.sleep(), self._mode:
                 yield
         finally:
             self._inside -= 1
@@ -187,10 +203,10 @@ class Rewriting:
         """What a call gives: the handler's result, or the model's own where the rule has nothing to say."""
         name, in_place = spelling(function)
         handler = self.rule.handlers.get(name)
-        if handler is None or not args:
+        if handler is None or not args or in_backward() and not torch.is_grad_enabled():
             return function(*args, **kwargs)
         composite = name in self.rule.composites
-        if self._recording:
+        if self.is_recording:
             return self._record(handler if composite else None, name, function, args, kwargs)
         reference = None if composite else self._recall(name, args, kwargs)
         if not torch.is_grad_enabled() or not any(t.requires_grad for t in tensors_of((args, kwargs))):

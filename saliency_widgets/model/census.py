@@ -44,18 +44,27 @@ class Census(TorchDispatchMode):
         super().__init__()
         self.counted, self.here = counted, here
         self.calls, self.missed = 0, {}
-        self.quiet = 0
+        self.quiet, self.asleep = 0, 0
         self._claims: list[int] = []
         self._made: dict[int, Tensor] = {}  # by id, and held, so that ids stay theirs
 
     @contextmanager
     def silence(self) -> Iterator[None]:
-        """Count nothing: a rule's own arithmetic."""
+        """Count nothing but what is claimed: a rule's own arithmetic."""
         self.quiet += 1
         try:
             yield
         finally:
             self.quiet -= 1
+
+    @contextmanager
+    def sleep(self) -> Iterator[None]:
+        """Count nothing, claimed or not: the reference's run, the inside of a call that is counted as one."""
+        self.asleep += 1
+        try:
+            yield
+        finally:
+            self.asleep -= 1
 
     @contextmanager
     def claim(self) -> Iterator[None]:
@@ -66,10 +75,12 @@ class Census(TorchDispatchMode):
             yield
         finally:
             self.quiet = quiet
-            self.calls += bool(self._claims.pop())
+            self.calls += bool(self._claims.pop()) and not self.asleep
 
     def miss(self, name: str) -> None:
         """Note a call that the rule could not rewrite."""
+        if self.asleep:
+            return
         place = self.here()
         self.calls += 1
         self.missed[f"{name} in {place}" if place else name] = None
@@ -81,13 +92,14 @@ class Census(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         out = function(*args, **kwargs)
-        if self.quiet or in_backward() or not self.depends((args, kwargs)):
+        if self.asleep or self.quiet or in_backward() or not self.depends((args, kwargs)):
             return out
         name = function._schema.name.removeprefix("aten::")
         if name == "detach":
             return out
+        carried = torch.is_grad_enabled() and any(t.requires_grad for t in tensors_of((args, kwargs)))
         for made in tensors_of(out):
-            if not (made.is_floating_point() and torch.is_grad_enabled()):
+            if not (carried and made.is_floating_point()):
                 self._made[id(made)] = made
         if self.counted(name, args, self.depends):
             if self._claims:
