@@ -1,7 +1,14 @@
-"""Label maps: which region each pixel belongs to, as pure functions on arrays."""
+"""Label maps and windows: which region each pixel belongs to, as pure functions on arrays."""
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
+
+SEGMENTATIONS = ("slic", "felzenszwalb")
+ABOUT = 100         # superpixels aimed at
+WINDOWS = 50_000    # more than these no one waits for
 
 
 def grid(size: tuple[int, int], rows: int, columns: int) -> np.ndarray:
@@ -35,3 +42,102 @@ def as_labels(regions: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def areas(labels: np.ndarray) -> np.ndarray:
     """Count each region's pixels: int64 `(R,)`."""
     return np.bincount(labels.ravel(), minlength=int(labels.max()) + 1)
+
+
+def segment(picture: np.ndarray, how: str, count: int = ABOUT) -> np.ndarray:
+    """Cut a picture uint8 `(H, W, 3)` or `(H, W)` into about `count` superpixels; the same picture gives the same cut.
+
+    "slic" (Achanta et al. 2012) grows compact cells, "felzenszwalb" (Felzenszwalb, Huttenlocher 2004) follows edges;
+    both by scikit-image. Returns int32 `(H, W)` labels 0..R−1, read-only; ValueError for another word.
+    """
+    if how not in SEGMENTATIONS:
+        raise ValueError(f"unknown segmentation {how!r}: choose one of {', '.join(SEGMENTATIONS)}, or give a label map")
+    picture = np.ascontiguousarray(picture, dtype=np.uint8)
+    return _segmented(picture.tobytes(), picture.shape, how, count)
+
+
+@lru_cache(maxsize=16)
+def _segmented(content: bytes, shape: tuple[int, ...], how: str, count: int) -> np.ndarray:
+    picture = np.frombuffer(content, np.uint8).reshape(shape)
+    picture = np.repeat(picture.reshape(*shape[:2], -1)[..., :1], 3, 2) if picture.size == shape[0] * shape[1] else picture
+    count = min(count, shape[0] * shape[1])
+    labels = as_labels((_slic if how == "slic" else _felzenszwalb)(picture, count), shape[:2])
+    labels.setflags(write=False)
+    return labels
+
+
+def _slic(picture: np.ndarray, count: int) -> np.ndarray:
+    from skimage.segmentation import slic
+
+    for compactness in (10, 30, 100):  # in a picture of noise only compact cells survive
+        labels = slic(picture, n_segments=count, compactness=compactness, sigma=1, start_label=0)
+        if len(np.unique(labels)) >= count / 2:
+            break
+    return labels
+
+
+def _felzenszwalb(picture: np.ndarray, count: int) -> np.ndarray:
+    from skimage.segmentation import felzenszwalb
+
+    best, number = None, 0
+    for scale in (1000, 300, 100, 30, 10, 3, 1):  # no parameter of it is a count: finer until there are enough
+        labels = felzenszwalb(picture, scale=scale, sigma=0.8, min_size=max(1, picture[..., 0].size // (4 * count)))
+        found = len(np.unique(labels))
+        if best is None or abs(np.log(found / count)) < abs(np.log(number / count)):
+            best, number = labels, found
+        if found >= count:
+            break
+    return best
+
+
+def resolve(regions: Any, picture: np.ndarray) -> np.ndarray:
+    """A `regions` parameter as labels 0..R−1 int32 `(H, W)`: a segmentation's name, or a label map of the picture's size."""
+    return segment(picture, regions) if isinstance(regions, str) else as_labels(regions, picture.shape[:2])
+
+
+def windows(size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    """Places of a window (height, width) that slides over a picture of `size` by `stride` and covers every pixel.
+
+    Returns boxes int64 `(N, 4)` of top, left, bottom, right (the last two exclusive), row by row, and the number of rows
+    and columns of places. The last window of a row or column is clipped where it would reach beyond the edge.
+    ValueError for a window larger than the picture, a stride that leaves gaps, or more than 50,000 places.
+    """
+    for side, length, extent, step in zip(("height", "width"), size, window, stride):
+        if extent > length:
+            raise ValueError(f"a window of {window[0]} × {window[1]} pixels does not fit a picture of {size[0]} × {size[1]}: "
+                             f"its {side} can be {length} at most")
+        if not 1 <= step <= extent:
+            raise ValueError(f"a stride of {step} leaves gaps between windows of {side} {extent}: use 1 to {extent}")
+    starts = [range(0, length - extent + step, step) for length, extent, step in zip(size, window, stride)]
+    places = (len(starts[0]), len(starts[1]))
+    if places[0] * places[1] > WINDOWS:
+        raise ValueError(f"a stride of {stride[0]} × {stride[1]} makes {places[0] * places[1]:,} windows of a picture of "
+                         f"{size[0]} × {size[1]} pixels, {WINDOWS:,} are the limit: use a larger stride")
+    top, left = (a.ravel() for a in np.meshgrid(*starts, indexing="ij"))
+    return np.stack((top, left, np.minimum(top + window[0], size[0]), np.minimum(left + window[1], size[1])), 1), places
+
+
+def cells(size: tuple[int, int], boxes: np.ndarray) -> tuple[np.ndarray, list[tuple[int, ...]]]:
+    """The coarsest grid in which every box is a set of whole cells: labels int32 `(H, W)`, and each box's cells."""
+    cuts = [np.unique(np.append(boxes[:, [low, low + 2]], (0, size[low]))) for low in (0, 1)]
+    index = [np.repeat(np.arange(len(c) - 1), np.diff(c)) for c in cuts]
+    columns = len(cuts[1]) - 1
+    labels = (index[0][:, None] * columns + index[1]).astype(np.int32)
+    numbers = list(range(int(labels.max()) + 1))  # shared by all sets: fine strides name millions
+    ends = [np.searchsorted(c, boxes[:, [low, low + 2]]).tolist() for low, c in enumerate(cuts)]
+    return labels, [tuple(n for row in range(*rows) for n in numbers[row * columns + across[0]:row * columns + across[1]])
+                    for rows, across in zip(*ends)]
+
+
+def averaged(boxes: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Give each pixel the mean score of the boxes that cover it, 0 where none does: float64 `(H, W)`.
+
+    One difference array a sum: the cost is the boxes plus the pixels, not their product.
+    """
+    total, cover = np.zeros((2, size[0] + 1, size[1] + 1))
+    top, left, bottom, right = boxes.T
+    for array, values in ((total, scores), (cover, np.ones(len(boxes)))):
+        for rows, columns, sign in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):
+            np.add.at(array, (rows, columns), sign * values)
+    total, cover = (a.cumsum(0).cumsum(1)[:-1, :-1] for a in (total, cover))
+    return np.where(cover > 0.5, total / np.maximum(cover, 1), 0.0)

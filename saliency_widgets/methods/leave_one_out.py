@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,17 +9,16 @@ import torch
 
 from .. import regions as R
 from ..engine.inputs import FILLS
-from ..engine.probe import Image, Without
+from ..engine.probe import Evaluation, Fill, Probe
 from .parameters import Parameter
-from .protocol import Context, Draft, Round
+from .protocol import Context, Draft, Reply, Round
 from .registry import method
 
 COARSE = 7  # an exact coarse grid is the preview that works: rank correlation 0.5–0.7 with the fine drops
 
 
 def _label_map(context: Context, grid: tuple[int, int], regions: Any) -> np.ndarray:
-    size = context.shape[1:]
-    return R.grid(size, *grid) if regions is None else R.as_labels(regions, size)
+    return R.grid(context.shape[1:], *grid) if regions is None else R.resolve(regions, context.inputs.picture.shown)
 
 
 def _evaluations(context: Context, params: dict) -> int:
@@ -38,51 +36,49 @@ def _previews(context: Context, regions: Any, count: int) -> bool:
         parameters=(
             Parameter("grid", "grid", 14, "cells along each side, or (rows, columns)", minimum=1, maximum=64,
                       choices=(4, 7, 10, 14, 20, 28)),
-            Parameter("regions", "regions", None, "a label map of your own instead of the grid"),
-            Parameter("fill", "fill", "black", "what a removed region shows", choices=FILLS)))
-def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill: Any) -> Iterator[Round | Draft]:
+            Parameter("regions", "regions", None, "superpixels, or a label map of your own, instead of the grid",
+                      choices=R.SEGMENTATIONS),
+            Parameter("fill", "fill", "black", "what a removed region shows", choices=FILLS),
+            Parameter("seed", "int", 0, "names the draw of a noise fill", minimum=0)))
+def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill: Any, seed: int) -> Iterator[Round | Draft]:
     """score(x) − score(x with region r replaced), painted over region r: `(1, H, W)`, forward passes only.
 
-    All logits are kept, so another class needs no evaluation. `regions` and `region_scores` list the drops.
+    All logits are kept, so another class needs no evaluation. `regions` and `region_scores` list the drops, `details` the
+    class's probability `before` and `after` (one a region). ValueError where the score becomes infinite.
     """
-    name = context.fill(fill)
-    whole = context.forward(Image())
-    (_, evaluation), = yield Round([whole])
-    before = context.score_of(evaluation)
+    name = context.fill(fill, seed)
+    (_, whole), = yield Round([context.forward(context.image)])
     labels = _label_map(context, grid, regions)
-    count = int(labels.max()) + 1
-    if _previews(context, regions, count):
+    if _previews(context, regions, int(labels.max()) + 1):
         coarse = R.grid(context.shape[1:], COARSE, COARSE)
         reply = yield Round(_probes(context, coarse, name))
-        scores, after = _drops(context, reply, before)
-        yield _draft(context, coarse, scores, after, evaluation, (f"preview on a {COARSE} × {COARSE} grid",))
+        yield _draft(context, coarse, reply, whole, (f"preview on a {COARSE} × {COARSE} grid",))
     reply = yield Round(_probes(context, labels, name))
-    scores, after = _drops(context, reply, before)
-    yield _draft(context, labels, scores, after, evaluation)
+    yield _draft(context, labels, reply, whole)
 
 
-def _probes(context: Context, labels: np.ndarray, fill) -> list:
+def _probes(context: Context, labels: np.ndarray, fill: Fill) -> list[Probe]:
     name = context.inputs.add_labels(labels)
-    return [context.forward(Without(name, (r,), fill)) for r in range(int(labels.max()) + 1)]
+    return [context.forward(context.without(name, (r,), fill)) for r in range(int(labels.max()) + 1)]
 
 
-def _drops(context: Context, reply, before: float) -> tuple[np.ndarray, list[torch.Tensor | None]]:
-    scores, logits = [], []
+def _draft(context: Context, labels: np.ndarray, reply: Reply, whole: Evaluation, warnings: tuple[str, ...] = ()) -> Draft:
+    scores, details, doubts = drops(context, whole, reply)
+    values = context.kernels.paint_regions(torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(scores))
+    return Draft(values[None], warnings=(*warnings, *doubts), regions=labels, region_scores=scores, details=details)
+
+
+def drops(context: Context, whole: Evaluation, reply: Reply) -> tuple[np.ndarray, dict[str, Any], tuple[str, ...]]:
+    """How far the score falls for each masked picture `(N,)`, the probability before and after, and what to doubt."""
+    before, scores, after = context.score_of(whole), [], []
     for _, evaluation in reply:
         scores.append(before - context.score_of(evaluation))
-        logits.append(evaluation.logits)
-    return np.array(scores), logits
-
-
-def _draft(context: Context, labels: np.ndarray, scores: np.ndarray, after: list, whole, warnings=()) -> Draft:
+        after.append(context.chance(evaluation))
+    scores, details, warnings = np.array(scores), {}, ()
     if not np.isfinite(scores).all():
         raise ValueError("the score became infinite or NaN for a masked picture: try another fill")
     if not scores.any():
-        warnings = (*warnings, "the map is zero everywhere: no region changes the score, or the picture looks like the fill")
-    dtype = context.inputs.image.dtype
-    values = context.kernels.paint_regions(torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(scores).to(dtype))
-    details = {}
-    if not context.score.name and whole.logits is not None:
-        chance = replace(context.score, kind="probability", contrast=None).of
-        details = {"before": float(chance(whole.logits[None])[0]), "after": chance(torch.stack(after)).cpu().numpy()}
-    return Draft(values[None], warnings=tuple(warnings), regions=labels, region_scores=scores, details=details)
+        warnings = ("the map is zero everywhere: no part changes the score, or the picture looks like the fill",)
+    if None not in after:
+        details = {"before": context.chance(whole), "after": np.array(after)}
+    return scores, details, warnings

@@ -2,9 +2,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from saliency_widgets import Session, explain, regions
-from tests.small import small, tensor
+from tests.small import pixels, small, tensor
 
 
 @pytest.mark.parametrize("fill, value", [("black", 0.0), ("white", 1.0), (0.25, 0.25)])
@@ -78,3 +80,61 @@ def test_a_noise_fill_follows_its_draws():
     a = explain(small(), tensor(), "leave_one_out", grid=3, fill="noise")
     b = explain(small(), tensor(), "leave_one_out", grid=3, fill="noise")
     np.testing.assert_array_equal(a.values, b.values)
+
+
+def test_superpixels_are_cut_from_the_picture():
+    model, x = small(), tensor()
+    for how in regions.SEGMENTATIONS:
+        got = Session(model, x).map("leave_one_out", regions=how, fill="mean")
+        labels = regions.segment(pixels(), how)
+        np.testing.assert_array_equal(got.regions, labels)
+        np.testing.assert_array_equal(got.values[0], got.region_scores[labels])
+    with pytest.raises(ValueError, match="regions='slik' does not fit: one of 'slic', 'felzenszwalb', or a label map"):
+        Session(model, x).map("leave_one_out", regions="slik")
+
+
+def test_the_seed_names_the_noise():
+    a, b = (explain(small(), tensor(), "leave_one_out", grid=3, fill="noise", seed=s).values for s in (0, 1))
+    assert not np.allclose(a, b)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000), channels=st.integers(1, 3), height=st.integers(1, 5), width=st.integers(1, 5))
+def test_on_a_linear_model_one_pixel_at_a_time_is_gradient_times_input(seed, channels, height, width):
+    """And so integrated gradients: the drop of a pixel is w·x there, whatever else is shown."""
+    generator = torch.Generator().manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(channels * height * width, 3)).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    x = torch.rand(channels, height, width, generator=generator, dtype=torch.float64)
+    session, zero = Session(model, x), torch.zeros(1, 1, 1)
+    one = session.map("leave_one_out", regions=np.arange(height * width).reshape(height, width), fill=zero).values
+    np.testing.assert_allclose(one[0], (session.map("gradient").values * x.numpy()).sum(0), atol=1e-12)
+    np.testing.assert_allclose(one[0], session.map("integrated_gradients", steps=3, baseline=zero).values.sum(0), atol=1e-12)
+    np.testing.assert_allclose(one, session.map("occlusion", window=1, stride=1, fill=zero).values, atol=1e-12)
+    ours = session.map("kernel_shap", regions=np.arange(height * width).reshape(height, width), fill=zero, n=300)
+    np.testing.assert_allclose(one, ours.values, atol=1e-10)
+
+
+def test_both_inputs_of_a_saturated_sum_lack_nothing_alone():
+    """min(1, i1 + i2) at (1, 1): each left out alone changes nothing, both together 1."""
+    session = Session(lambda x: x.sum((1, 2, 3)).clamp(max=1)[:, None], torch.ones(1, 1, 2))
+    alone = session.map("leave_one_out", grid=(1, 2))
+    assert alone.region_scores.tolist() == [0, 0] and "zero everywhere" in alone.warnings[0]
+    assert session.map("leave_one_out", grid=1).region_scores.tolist() == [1]
+
+
+@pytest.mark.parametrize("score", ["probability", "log_probability"])
+def test_other_scores(score):
+    got = Session(small(), tensor(), score=score).map("leave_one_out", grid=2)
+    after = got.details["before"] - got.region_scores if score == "probability" else None
+    if after is not None:
+        np.testing.assert_allclose(got.details["after"], after, atol=1e-12)
+    else:
+        np.testing.assert_allclose(np.log(got.details["before"] / got.details["after"]), got.region_scores, atol=1e-10)
+
+
+def test_an_infinite_score_is_refused():
+    with pytest.raises(ValueError, match="infinite or NaN for a masked picture"):
+        Session(lambda x: x.mean((1, 2, 3)).log()[:, None], tensor()).map("leave_one_out", grid=1)
