@@ -9,6 +9,7 @@ import numpy as np
 
 from .engine.worker import Cancelled, Ticket
 from .methods.registry import find
+from .model.pictures import to_uint8
 from .saliency_map import SaliencyMap
 from .widgets import showing
 from .widgets.controls import same
@@ -45,14 +46,6 @@ class Wish:
     def only_moved(self, other: "Wish") -> bool:
         """Whether the two differ in parameters alone: in a drag the map before the last is worth showing."""
         return self.image is SAME and (self.target, self.contrast, self.method) == (other.target, other.contrast, other.method)
-
-
-def to_uint8(pixels: Any) -> np.ndarray:
-    """A picture tensor `(C, H, W)` in 0..1 as uint8 `(H, W, 3)`, any channel count."""
-    array = pixels.detach().clamp(0, 1).mul(255).round().byte().cpu().numpy().transpose(1, 2, 0)
-    if array.shape[2] != 3:
-        array = array.mean(2, keepdims=True).round().astype(np.uint8).repeat(3, 2)
-    return array
 
 
 class Granting:

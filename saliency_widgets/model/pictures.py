@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
+from torch import Tensor
 
 _LARGE = 40e6  # pixels; above this a JPEG is decoded at a fraction of its size
 _LARGEST = 150e6  # pixels; a picture above this is refused: a small file can decode to many gigabytes
@@ -216,3 +217,11 @@ def _channels(image: Image.Image, grey: bool, notes: list[str]) -> Image.Image:
     elif image.mode in ("L", "1"):
         notes.append("grey picture, repeated to 3 channels")
     return rgb
+
+
+def to_uint8(pixels: Tensor) -> np.ndarray:
+    """A tensor of pixels `(C, H, W)` as a picture uint8 `(H, W, 3)`, clipped to 0..1; of other than 3 channels their mean."""
+    array = pixels.detach().clamp(0, 1).mul(255).round().byte().cpu().numpy().transpose(1, 2, 0)
+    if array.shape[2] != 3:
+        array = array.mean(2, keepdims=True).round().astype(np.uint8).repeat(3, 2)
+    return array
