@@ -161,9 +161,10 @@ class Rewriting:
         self._stack.close()
         self._records.clear()
         if kind is None and self.census.calls and not self.rewritten:
-            raise ValueError(f"none of the {self.census.calls} activation calls could be rewritten for {self.rule.name!r}: "
-                             f"scripted, traced or exported code cannot be reached by a backward rule; give the eager model, "
-                             f"or use a method without such a rule (gradient, integrated_gradients, leave_one_out)")
+            names = ", ".join(list(self.census.missed)[:4])
+            raise ValueError(f"none of the {self.census.calls} activation calls ({names}) could be rewritten for "
+                             f"{self.rule.name!r}: scripted, traced or exported code and operations without a rule are out of "
+                             f"its reach; give the eager model, or use gradient, integrated_gradients or leave_one_out")
 
     @property
     def coverage(self) -> Coverage:
@@ -210,6 +211,9 @@ class Rewriting:
             return self._record(handler if composite else None, name, function, args, kwargs)
         reference = None if composite else self._recall(name, args, kwargs)
         if not torch.is_grad_enabled() or not any(t.requires_grad for t in tensors_of((args, kwargs))):
+            if composite:  # its steps were recorded, too
+                with self.census.sleep():
+                    handler(Call(name, function, args, kwargs, self))
             return function(*args, **kwargs)
         plain = out_of_place(function) if in_place else function
         if plain is None or kwargs.get("out") is not None:

@@ -1,8 +1,8 @@
 """DeepLIFT's rescale rule: each nonlinear call passes Δout/Δin on, between a run on a reference and a run on the input.
 
-Shrikumar et al., arXiv 1704.02685: where a call is a function of one number, the multiplier is its difference quotient; a product
-gives each factor the mean of the other's two values; everything else is taken apart into these. Multipliers times input
-differences then add up to the score's difference, call by call (the summation-to-delta property).
+Shrikumar et al., arXiv 1704.02685: where a call is a function of one number, the multiplier is its difference quotient;
+a product gives each factor the mean of the other's two values; everything else is taken apart into these. Multipliers
+times input differences then add up to the score's difference, call by call (the summation-to-delta property).
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .attention import decomposed_attention
 from .backward_rules import Call, Rule, detour, register, scaled
-from .calls import tensors_of
+from .calls import tensors_of, with_tensors
 from .linear_operations import nonlinear
 
 _NEAR = {torch.float64: 1e-10, torch.float32: 1e-4}  # relative difference below which a quotient is mostly rounding
@@ -44,7 +44,7 @@ class _Both:
 
     @staticmethod
     def wide(x: Tensor, x0: Tensor) -> "_Both":
-        """From a call's argument and its reference, in float64 where the device has it: differences of near values follow."""
+        """From a call's argument and its reference, in float64 where the device has it: near values are subtracted next."""
         kind = x.dtype if x.device.type == "mps" else torch.float64
         return _Both(x.detach().to(kind), x0.to(kind), x.to(kind))
 
@@ -64,9 +64,12 @@ class _Both:
 
 
 def _elementwise(call: Call) -> Any:
-    """A function of one tensor, number by number; other arguments are constants."""
-    which = [i for i, a in enumerate(call.args) if call.depends(a)]
-    if call.reference is None or len(which) != 1 or call.depends(call.kwargs):
+    """A function of one tensor, number by number: Δout/Δin.
+
+    Other arguments are constants, or depend on the input without a gradient (a mask): then Δout is this tensor's, too.
+    """
+    which = [i for i, arg in enumerate(call.args) if isinstance(arg, Tensor) and arg.requires_grad]
+    if call.reference is None or len(which) != 1 or any(t.requires_grad for t in tensors_of(call.kwargs)):
         return NotImplemented
     at, = which
     x, x0 = call.args[at], call.reference[0][at]
@@ -75,6 +78,8 @@ def _elementwise(call: Call) -> Any:
         return call.function(*call.args[:at], value, *call.args[at + 1:], **call.kwargs)
 
     y = call.run()
+    if y.shape != x.shape:
+        x, x0 = x.expand_as(y), x0.expand_as(y)
     return scaled(x, y, _slope(function, x.detach(), x0, y, call.on_reference()))
 
 
@@ -85,54 +90,40 @@ def _bilinear(first: int, second: int) -> Callable[[Call], Any]:
             return NotImplemented
         (a, b), (a0, b0) = ([side[first], side[second]] for side in (call.args, call.reference[0]))
         if not (call.depends(a) and call.depends(b)):
-            _same(call, b if call.depends(a) else a, b0 if call.depends(a) else a0)
+            _constant(call, *((b, b0) if call.depends(a) else (a, a0)))
             return NotImplemented
         if not (a.requires_grad and b.requires_grad):
-            return _masked(call, first if a.requires_grad else second)
+            return _elementwise(call) if call.name == "mul" else NotImplemented
 
-        def with_factors(one: Tensor, two: Tensor) -> Tensor:
-            args = [one if i == first else two if i == second else arg for i, arg in enumerate(call.args)]
+        def with_factors(one: Tensor, two: Tensor, others: Callable[[Tensor], Tensor]) -> Tensor:
+            args = [one if i == first else two if i == second else with_tensors(arg, others) for i, arg in enumerate(call.args)]
             return call.function(*args, **call.kwargs)
 
         y = call.run()
-        surrogate = with_factors(a, ((b.detach() + b0) / 2)) + with_factors((a.detach() + a0) / 2, b)
-        added = [i for i, arg in enumerate(call.args) if isinstance(arg, Tensor) and arg.requires_grad and i not in (first, second)]
-        # A summand passed through both: the gradient of one of them is taken back.
-        return detour(y, surrogate - sum((_broadcast(call.args[i], y) for i in added), torch.zeros_like(y)))
+        one = with_factors(a, (b.detach() + b0) / 2, lambda summand: summand)
+        return detour(y, one + with_factors((a.detach() + a0) / 2, b, Tensor.detach))
     return product
 
 
-def _broadcast(summand: Tensor, like: Tensor) -> Tensor:
-    return summand.expand_as(like) if summand.dim() <= like.dim() else summand
-
-
-def _same(call: Call, constant: Any, before: Any) -> None:
-    """Note a factor that should be a constant but was another number in the reference's run (a detached value, say)."""
-    if isinstance(constant, Tensor) and constant is not before and not torch.equal(constant, before):
+def _constant(call: Call, factor: Any, before: Any) -> None:
+    """Note a factor that should be constant but was another number in the reference's run (a detached value, say)."""
+    if isinstance(factor, Tensor) and factor is not before and not torch.equal(factor, before):
         call.rewriting.census.miss(f"{call.name} with a detached value")
-
-
-def _masked(call: Call, at: int) -> Any:
-    """A product or choice whose other part depends on the input without a gradient (a mask): all of Δout goes to one argument."""
-    x, x0 = call.args[at], call.reference[0][at]
-    y, y0 = call.run(), call.on_reference()
-    if y.shape != x.shape:
-        return NotImplemented
-    return scaled(x, y, _slope(lambda value: call.function(*call.args[:at], value, *call.args[at + 1:], **call.kwargs),
-                               x.detach(), x0, y, y0))
 
 
 def _divide(call: Call) -> Any:
     a, b = call.args[:2]
-    if call.reference is None or not call.depends(b) or call.kwargs.get("rounding_mode"):
+    if not call.depends(b) or call.kwargs.get("rounding_mode"):
         return NotImplemented
-    if not call.depends(a):
+    if not (isinstance(a, Tensor) and a.requires_grad and b.requires_grad):
         return _elementwise(call)
-    if not (a.requires_grad and b.requires_grad):
-        return NotImplemented
     a0, b0 = call.reference[0][:2]
     inverse = _Both(b.detach(), b0, b).rescaled(torch.reciprocal)
     return detour(call.run(), _Both(a.detach(), a0, a).times(inverse).carrier)
+
+
+def _filled(call: Call) -> Any:
+    return _elementwise(call) if call.depends(call.args[1]) else NotImplemented
 
 
 def _einsum(call: Call) -> Any:
@@ -208,7 +199,7 @@ def _where(call: Call) -> Any:
     """A choice that depends on the input: Δout goes to the alternative that changed more; a fixed choice is linear."""
     if len(call.args) != 3 or not call.depends(call.args[0]):
         return NotImplemented
-    alternatives = [(i, call.args[i]) for i in (1, 2) if isinstance(call.args[i], Tensor) and call.args[i].requires_grad]
+    alternatives = [(i, a) for i, a in enumerate(call.args) if isinstance(a, Tensor) and a.requires_grad]
     y, y0 = call.run(), call.on_reference()
     change = [a.detach() - call.reference[0][i] for i, a in alternatives]
     mine = [torch.ones_like(y, dtype=torch.bool)] if len(change) == 1 else [change[0].abs() >= change[1].abs()]
@@ -296,11 +287,9 @@ def _spread(call: Call) -> Any:
         total = squares.linear(lambda t: t.sum(axes, keepdim=True))
         result = total.rescaled(torch.sqrt) if order == 2 else total
     else:
-        _, total = _centred(both, axes)
-        # The divisor (n or n − 1) is read off the model's own number, whatever spelling chose it.
-        variance = out.detach() if call.name == "var" else out.detach() ** 2
-        factor = torch.where(total.x > 0, variance.reshape(total.x.shape).to(total.x.dtype) / total.x, 0).amax()
-        result = total.linear(lambda t: t * factor)
+        correction = options.get("correction", options.get("unbiased", rest[1] if len(rest) > 1 else True))
+        divisor = x.numel() / out.numel() - (1 if correction is None else int(correction))
+        result = _centred(both, axes)[1].linear(lambda t: t / divisor)
         result = result.rescaled(torch.sqrt) if call.name == "std" else result
     return detour(out, result.carrier.reshape(out.shape).to(x.dtype))
 
@@ -320,10 +309,10 @@ def _gated(x: Tensor, dim: int = -1) -> Tensor:
 
 
 _FUNCTIONS = (
-    "relu relu6 hardtanh threshold leaky_relu prelu rrelu elu selu celu silu gelu mish hardswish hardsigmoid sigmoid tanh softplus "
-    "log_sigmoid logsigmoid hardshrink softshrink exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal square abs sin cos "
-    "tan asin acos atan sinh cosh asinh acosh atanh erf erfc erfinv clamp clamp_min clamp_max pow float_power sign sgn floor ceil round trunc "
-    "frac nan_to_num logit sinc masked_fill fmod remainder heaviside lgamma digamma deg2rad").split()
+    "relu relu6 hardtanh threshold leaky_relu prelu rrelu elu selu celu silu gelu mish hardswish hardsigmoid sigmoid "
+    "tanh softplus log_sigmoid hardshrink softshrink exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal square "
+    "abs sin cos tan asin acos atan sinh cosh asinh acosh atanh erf erfc erfinv clamp clamp_min clamp_max pow "
+    "float_power sign sgn floor ceil round trunc frac nan_to_num logit sinc fmod remainder lgamma digamma").split()
 _COMPOSITES = {"scaled_dot_product_attention": _taken_apart(decomposed_attention), "glu": _taken_apart(_gated)}
 _WEIGHTED = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 _PRODUCTS = ("mul", "matmul", "outer", "inner", "tensordot", "kron", "bilinear", "linalg_vecdot", *_WEIGHTED)
@@ -342,6 +331,7 @@ register(Rule(
     "deeplift",
     {**dict.fromkeys(_FUNCTIONS, _elementwise), **dict.fromkeys(_PRODUCTS, _bilinear(0, 1)),
      **dict.fromkeys(_SUMS_OF_PRODUCTS, _bilinear(1, 2)), "div": _divide, "einsum": _einsum, "where": _where,
+     "masked_fill": _filled,
      **dict.fromkeys(("max", "min", "amax", "amin", "maximum", "minimum", "fmax", "fmin"), _extreme),
      **dict.fromkeys(_POOLS, _max_pool), **dict.fromkeys(("softmax", "log_softmax", "logsumexp"), _softmax),
      **dict.fromkeys(_SIGNATURES, _normalisation), **dict.fromkeys(("var", "std", "linalg_vector_norm"), _spread), **_COMPOSITES},
