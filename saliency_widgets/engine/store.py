@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Any
 
@@ -19,6 +19,7 @@ class Store:
         self._budget = budget
         self._items: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
+        self._gone: deque[Hashable] = deque()
         self.nbytes = 0
 
     @property
@@ -37,6 +38,7 @@ class Store:
     def get(self, key: Hashable) -> Any | None:
         """The kept value, or None."""
         with self._lock:
+            self._sweep()
             value = self._items.get(key)
             if value is not None:
                 self._items.move_to_end(key)
@@ -45,6 +47,7 @@ class Store:
     def put(self, key: Hashable, value: Any) -> None:
         """Keep `value` (anything with `nbytes`) under `key`."""
         with self._lock:
+            self._sweep()
             old = self._items.pop(key, None)
             self.nbytes -= old.nbytes if old is not None else 0
             if value.nbytes > self.budget:
@@ -55,7 +58,18 @@ class Store:
 
     def forget(self, prefix: Hashable) -> None:
         """Drop everything whose key starts with `prefix` (a model that is gone)."""
-        with self._lock:
+        # The garbage collector may call this for a dead model in the middle of `put`, on the thread that holds the lock:
+        # so it never waits, and whoever holds the lock sweeps at the next call.
+        self._gone.append(prefix)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._sweep()
+            finally:
+                self._lock.release()
+
+    def _sweep(self) -> None:
+        while self._gone:
+            prefix = self._gone.popleft()
             for key in [k for k in self._items if k[0] == prefix]:
                 self.nbytes -= self._items.pop(key).nbytes
 

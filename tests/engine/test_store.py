@@ -37,3 +37,18 @@ def test_forgetting_a_model_and_shrinking_the_budget():
     assert len(store) == 3 and store.nbytes == 120
     store.budget = 50
     assert len(store) == 1 and store.nbytes == 40
+
+
+def test_a_model_that_dies_while_something_is_kept_does_not_stop_the_store():
+    """The garbage collector runs where it likes: also inside `put`."""
+    store = Store(budget=1000)
+    store.put((1, 0), item(10))
+
+    class Dying:
+        @property
+        def nbytes(self):
+            store.forget(1)
+            return 8
+
+    store.put((2, 0), Dying())
+    assert store.get((1, 0)) is None and len(store) == 1
