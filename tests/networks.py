@@ -48,6 +48,10 @@ def calibrated(
     options = {"weights": None}
     if name in ("googlenet", "inception_v3"):
         options |= {"init_weights": False, "transform_input": False, "aux_logits": False}
+    if name.startswith("vit_"):
+        options |= {"image_size": size}
+    if name == "maxvit_t":
+        options |= {"input_size": (size, size), "partition_size": max(2, size // 32)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = getattr(torchvision.models, name)(**options)

@@ -20,7 +20,7 @@ class Method:
     """A registered method: what it is called, what it costs, what may be set, where it comes from.
 
     `signed` maps lower and raise, `default_sign` is how the field shows them; `evaluations(context, params)` counts
-    the probes a map needs; `gradients` and `positions` say what it asks of the model.
+    the probes a map needs; `gradients` and `positions` say what it asks of the model; `rank` is its place in the family.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Method:
     default_sign: str
     gradients: bool
     positions: bool
+    rank: int
     evaluations: Callable[[Context, Mapping[str, Any]], int]
     run: MethodFunction
 
@@ -51,19 +52,20 @@ class Method:
 
 def method(name: str, *, title: str, family: str, cost: str, paper: str, parameters: tuple[Parameter, ...] = (),
            warning: str | None = None, signed: bool = True, default_sign: str = "both", gradients: bool = False,
-           positions: bool = False, evaluations: Callable[[Context, Mapping[str, Any]], int] = lambda c, p: 1):
+           positions: bool = False, rank: int = 10,
+           evaluations: Callable[[Context, Mapping[str, Any]], int] = lambda c, p: 1):
     """Register the decorated generator function as a method."""
     def register(run: MethodFunction) -> MethodFunction:
         _methods[name] = Method(name, title, family, cost, parameters, paper, warning, signed, default_sign,
-                                gradients, positions, evaluations, run)
+                                gradients, positions, rank, evaluations, run)
         return run
     return register
 
 
 def methods() -> dict[str, Method]:
-    """All methods by name, in the order of the families."""
+    """All methods by name, in the order of the families, and by rank within one."""
     _load()
-    return dict(sorted(_methods.items(), key=lambda item: FAMILIES.index(item[1].family)))
+    return dict(sorted(_methods.items(), key=lambda item: (FAMILIES.index(item[1].family), item[1].rank)))
 
 
 def find(name: str) -> Method:

@@ -91,7 +91,7 @@ def test_inputs_compose_on_another_picture(inputs):
     assert torch.allclose(inputs.tensor(P.OnPath(inputs.fill("black"), 0.25, of=noisy)), black + 0.25 * (x - black))
     assert torch.equal(inputs.tensor(P.Blurred(2.0, of=noisy)), reference.gaussian_blur(x, 2.0))
     labels = inputs.add_labels(np.arange(32 * 32).reshape(32, 32) // 512)
-    cut = inputs.batch([P.Without(labels, (0,), inputs.fill("black"), of=noisy), P.Without(labels, (), inputs.fill("black"), of=noisy)])
+    cut = inputs.batch([P.Without(labels, regions, inputs.fill("black"), of=noisy) for regions in ((0,), ())])
     assert torch.equal(cut[0, :, :16], black[:, :16]) and torch.equal(cut[0, :, 16:], x[:, 16:]) and torch.equal(cut[1], x)
 
 

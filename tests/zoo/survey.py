@@ -1,0 +1,143 @@
+"""Every torchvision classifier × every method: what gives a map, what refuses in words, how complete the rules are.
+
+    python -m tests.zoo.survey                 all of it, resumable: build/zoo.json, then tests/zoo/SUPPORT.md
+    python -m tests.zoo.survey resnet18 vgg11  these architectures again
+    python -m tests.zoo.survey --table         write the table from what is known
+
+Networks are seeded and calibrated (tests/networks.py), pictures small, and methods take few evaluations: what is shown is
+that a method reaches an architecture, not how good the map is.
+"""
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from saliency_widgets import Session, methods
+from saliency_widgets.engine.store import STORE
+from saliency_widgets.regions import grid
+from tests.networks import calibrated
+
+RECORD = Path("build/zoo.json")
+SLOW_LAST = ("regnet_y_128gf", "vit_h_14", "regnet_y_32gf", "regnet_x_32gf", "efficientnet_v2_l", "efficientnet_b7",
+             "convnext_large", "vit_l_16", "vit_l_32", "efficientnet_b6", "efficientnet_v2_m", "resnext101_64x4d")
+# The default is 64 pixels, which leaves 2 × 2 positions where a network divides by 32.
+SIZES = {"inception_v3": 96, "vit_h_14": 56}
+
+
+def architectures() -> list[str]:
+    """Every classification architecture of torchvision, the large ones last."""
+    import torchvision
+
+    names = torchvision.models.list_models(module=torchvision.models)
+    return sorted(names, key=lambda n: (SLOW_LAST[::-1].index(n) + 1 if n in SLOW_LAST else 0, n))
+
+
+def cheap(name: str, size: int) -> dict[str, Any]:
+    """Parameters with which a method needs few evaluations."""
+    cells = grid((size, size), 3, 3)
+    few: dict[str, dict[str, Any]] = {
+        "steps": 4, "grid": 3, "regions": cells, "iterations": 3, "window": size // 2, "stride": size // 4, "channels": 8,
+    }
+    special = {
+        "smoothgrad": {"n": 2}, "expected_gradients": {"n": 4}, "rise": {"n": 8, "grid": 4}, "lime": {"n": 24},
+        "kernel_shap": {"n": 24}, "deep_shap": {"backgrounds": ["black", "mean"]}, "guided_ig": {"steps": 3},
+        "leave_one_out": {"regions": None}, "meaningful_perturbation": {"mask_size": 8, "iterations": 3},
+        "blur_ig": {"sigma": (0.0, 8.0), "sigma_max": 8.0},
+    }
+    known = {p.name for p in methods()[name].parameters}
+    return {k: v for k, v in {**few, **special.get(name, {})}.items() if k in known}
+
+
+def refusal_is_listed(method: str, message: str) -> bool:
+    """Whether METHODS allows this method to refuse an eager classifier, and it did so in its own words."""
+    listed = {
+        "cam": "grad_cam", "attention_rollout": "attention", "gradient_x_attention": "attention", "lrp": "rule",
+    }
+    return method in listed and listed[method] in message
+
+
+def wrong_shape(method: Any, values: np.ndarray, shape: tuple[int, int, int]) -> bool:
+    """Whether a map has another shape than its kind has."""
+    if values.ndim != 3:
+        return True
+    if method.family in ("cam", "inside"):
+        return values.shape[0] not in (1, shape[0])
+    if method.family == "cut" or method.name == "xrai":
+        return values.shape != (1, *shape[1:])
+    return values.shape not in (shape, (1, *shape[1:]))
+
+
+def examine(session: Session, name: str, size: int) -> dict[str, Any]:
+    """One method on one open network."""
+    method, started = methods()[name], time.perf_counter()
+    try:
+        found = session.map(name, **cheap(name, size))
+    except (ValueError, TypeError, LookupError) as error:
+        return {"status": "refused" if refusal_is_listed(name, str(error)) else "failed", "message": str(error)}
+    problems = []
+    if not np.isfinite(found.values).all():
+        problems.append("not finite")
+    if wrong_shape(method, found.values, (3, size, size)):
+        problems.append(f"shape {found.values.shape}")
+    if not found.values.any():
+        problems.append("all zero: " + " ".join(found.warnings))
+    facts = {"status": "failed" if problems else "map", "seconds": round(time.perf_counter() - started, 2)}
+    if problems:
+        facts["message"] = ", ".join(problems)
+    if found.coverage is not None:
+        facts["coverage"] = found.coverage
+    if found.residual is not None:
+        facts["residual"] = float(f"{found.residual:.2e}")
+    return facts
+
+
+def survey(architecture: str, only: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Every method on one architecture in float32, and DeepLIFT's residual in float64."""
+    size, started = SIZES.get(architecture, 64), time.perf_counter()
+    model, x, target = calibrated(architecture, size, dtype=torch.float32)
+    session = Session(model, x, target=target)
+    row: dict[str, Any] = {"size": size, "parameters": sum(p.numel() for p in model.parameters())}
+    row["methods"] = {name: examine(session, name, size) for name in methods() if not only or name in only}
+    session.close()
+    if not only or "deeplift" in only:
+        double = Session(model.double(), x.double(), target=target)
+        row["deeplift64"] = float(f"{double.map('deeplift').residual:.2e}")
+        double.close()
+    row["seconds"] = round(time.perf_counter() - started, 1)
+    STORE.forget(session.subject.uid)
+    gc.collect()
+    return row
+
+
+def load() -> dict[str, Any]:
+    """What earlier runs found out."""
+    return json.loads(RECORD.read_text()) if RECORD.exists() else {}
+
+
+def main() -> None:
+    """Survey what is missing and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="architectures to survey again; by default those not yet known")
+    parser.add_argument("--table", action="store_true", help="write the table from what is known, and nothing else")
+    given = parser.parse_args()
+    from .table import write
+
+    known = load()
+    if not given.table:
+        for name in tqdm(given.names or [n for n in architectures() if n not in known]):
+            known[name] = survey(name)
+            RECORD.parent.mkdir(exist_ok=True)
+            RECORD.write_text(json.dumps(known, indent=1))
+    write(known)
+
+
+if __name__ == "__main__":
+    main()
