@@ -2,30 +2,17 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torchvision.models.maxvit import MaxVit
-from torchvision.models.swin_transformer import SwinTransformer
-from torchvision.models.vision_transformer import VisionTransformer
 
 from saliency_widgets.model.clone import structural_clone
 from saliency_widgets.model.grids import token_grid
 from saliency_widgets.model.layers import Capture, default_cam_layer, find_layer, to_grid, trace_layers, two_runs
 from tests.networks import calibrated
-
-
-def tiny_swin(classes=7):
-    return SwinTransformer([4, 4], 12, [1, 1], [2, 2], [4, 4], num_classes=classes).eval()
-
-
-def tiny_vit(classes=5, size=32, patch=8, layers=2):
-    """A vision transformer whose classes differ (torchvision's own head is zero)."""
-    model = VisionTransformer(size, patch, layers, 2, 16, 32, num_classes=classes)
-    nn.init.normal_(model.heads.head.weight)
-    return model.eval()
+from tests.transformers import swin, tokens, vit
 
 
 def test_tokens_with_a_class_token_lie_on_the_patch_grid():
-    clone, x = structural_clone(tiny_vit()), torch.randn(2, 3, 32, 32)
+    clone, x = structural_clone(vit()), torch.randn(2, 3, 32, 32, dtype=torch.float64)
     layers, _ = trace_layers(clone, x[:1])
     block = find_layer(layers, "encoder.layers.encoder_layer_0")
     assert (block.shape, block.grid, block.prefix, block.channels) == ((17, 16), (4, 4), 1, 16) and block.spatial
@@ -37,36 +24,16 @@ def test_tokens_with_a_class_token_lie_on_the_patch_grid():
 
 
 def test_the_default_of_a_class_token_model_is_the_last_layer_whose_patches_matter():
-    model = tiny_vit()
-    layers, output = trace_layers(structural_clone(model), torch.randn(1, 3, 32, 32))
+    model = vit()
+    layers, output = trace_layers(structural_clone(model), torch.randn(1, 3, 32, 32, dtype=torch.float64))
     default = default_cam_layer(layers, output.shape[1])
     assert default == "encoder.layers.encoder_layer_1.ln_1" and two_runs(layers)
     names = [la.name for la in layers]
     assert {la.name for la in layers if la.idle} == set(names[names.index(default) + 1 : names.index("heads")])
     for frozen in (model.requires_grad_(False), nn.Sequential(model, nn.Softmax(1))):
-        layers, _ = trace_layers(structural_clone(frozen), torch.randn(1, 3, 32, 32))
+        layers, _ = trace_layers(structural_clone(frozen), torch.randn(1, 3, 32, 32, dtype=torch.float64))
         assert default_cam_layer(layers, 5).endswith("encoder_layer_1.ln_1")
     assert not any(m._forward_hooks for m in model.modules())
-
-
-class Tokens(nn.Module):
-    """A transformer of other habits: patches cut by reshaping, register tokens, the mean read at the end."""
-
-    def __init__(self, prefix, side=8, convolution=False, pooled=True):
-        super().__init__()
-        self.patches = nn.Conv2d(3, 16, side, side) if convolution else nn.Linear(3 * side * side, 16)
-        self.prefix = nn.Parameter(torch.randn(1, prefix, 16))
-        self.norm, self.head = nn.LayerNorm(16), nn.Linear(16, 4)
-        self.mix = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
-        self.side, self.pooled = side, pooled
-
-    def forward(self, x):
-        if isinstance(self.patches, nn.Conv2d):
-            x = self.patches(x).flatten(2).transpose(1, 2)
-        else:
-            x = self.patches(F.unfold(x, self.side, stride=self.side).transpose(1, 2))
-        x = self.mix(self.norm(torch.cat([self.prefix.expand(len(x), -1, -1), x], 1)))
-        return self.head(x.mean(1) if self.pooled else x[:, 0])
 
 
 @pytest.mark.parametrize(
@@ -80,15 +47,15 @@ class Tokens(nn.Module):
     ],
 )
 def test_tokens_of_other_transformers(prefix, convolution, pooled, default):
-    model = Tokens(prefix, convolution=convolution, pooled=pooled).eval()
-    layers, output = trace_layers(structural_clone(model), torch.randn(1, 3, 24, 40))
+    model = tokens(prefix, convolution=convolution, pooled=pooled)
+    layers, output = trace_layers(structural_clone(model), torch.randn(1, 3, 24, 40, dtype=torch.float64))
     found = find_layer(layers, "norm")
     assert (found.grid, found.prefix) == ((3, 5), prefix) and two_runs(layers) == (prefix > 0)
     assert default_cam_layer(layers, output.shape[1]) == default
 
 
 def test_windows_and_rows_that_are_no_patches_have_no_positions():
-    layers, output = trace_layers(structural_clone(tiny_swin()), torch.randn(1, 3, 32, 32))
+    layers, output = trace_layers(structural_clone(swin()), torch.randn(1, 3, 32, 32, dtype=torch.float64))
     assert default_cam_layer(layers, output.shape[1]) == "permute" and not two_runs(layers)
     assert find_layer(layers, "features.1.0.attn").positions == (8, 8)
     assert find_layer(layers, "features.3").positions == (4, 4) == find_layer(layers, "norm").positions
@@ -113,7 +80,7 @@ def test_windows_and_rows_that_are_no_patches_have_no_positions():
 
 @pytest.mark.slow
 def test_the_default_layer_of_a_real_vision_transformer():
-    vit, x, _ = calibrated("vit_b_32", 224, dtype=torch.float32)
-    layers, _ = trace_layers(structural_clone(vit), x)
+    model, x, _ = calibrated("vit_b_32", 224, dtype=torch.float32)
+    layers, _ = trace_layers(structural_clone(model), x)
     assert default_cam_layer(layers, 1000) == "encoder.layers.encoder_layer_11.ln_1"
     assert find_layer(layers, "encoder").positions == (7, 7)
