@@ -2,6 +2,8 @@
 # make demo HEADLESS=1  execute it instead: build/first-look.html and build/first-look.png
 # make test             install what tests need and run them all
 # make shots            screenshots into build/shots, and the README's picture
+# make zoo              every method on every torchvision architecture, resumable: tests/zoo/SUPPORT.md
+# make sheets           contact sheets of the progression that tutorials show, into build/sheets
 # make bench            times of the first sight and of each method on the demo networks
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +12,7 @@ NOTEBOOK := notebooks/1-first-look.ipynb
 # JupyterLab does not start for root unasked, and in a container everybody is root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test test-all shots bench bundle bundle-check chromium lint clean
+.PHONY: demo test test-all shots bench zoo sheets bundle bundle-check chromium lint clean
 
 demo: $(VENV)/demo.stamp
 ifdef HEADLESS
@@ -31,6 +33,12 @@ shots: $(VENV)/test.stamp chromium
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m tests.benchmarks.first_sight
+
+zoo: $(VENV)/test.stamp
+	$(BIN)/python -m tests.zoo.survey
+
+sheets: $(VENV)/test.stamp
+	$(BIN)/python -m tests.sheets
 
 $(VENV)/pip.stamp:
 	$(PYTHON) -m venv $(VENV)
