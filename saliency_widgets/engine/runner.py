@@ -156,6 +156,7 @@ class Runner:
         first, kept = probes[0], {}
         paired = isinstance(first.input, Pair)
         x = self.inputs.batch([p.input.first if paired else p.input for p in probes])
+        other = self.inputs.batch([p.input.second for p in probes]) if paired else None
 
         def reduce(name: str, activation: Tensor, gradient: Tensor | None) -> None:
             if first.keep == "layers":
@@ -169,7 +170,7 @@ class Runner:
             references = None
             if paired:
                 with active.recording():
-                    references = first.score.of(self.subject.scores(self.inputs.batch([p.input.second for p in probes])))
+                    references = first.score.of(self.subject.scores(other))
             seen = self._watch(stack, first, reduce)
             leaf, scores, value = self._forward(x, first, active)
             gradient = None
@@ -204,7 +205,10 @@ class Runner:
             scores = self.subject.scores(leaf.clone() if active is None else active.enter(leaf))
         if probe.score is None:
             return leaf, scores, None
-        value = probe.score.of(scores if inside is None else to_grid(inside.output, self.layers[probe.score.layer]))
+        explained = scores if inside is None else inside.output
+        if active is not None:
+            active.leave(explained)
+        value = probe.score.of(explained if inside is None else to_grid(explained, self.layers[probe.score.layer]))
         if not value.requires_grad:
             raise ValueError("the model's output has no gradient with respect to its input (a scripted no-grad model, "
                              "integer arithmetic, or a detach inside): use a forward-only method such as leave_one_out")

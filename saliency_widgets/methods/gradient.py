@@ -17,13 +17,18 @@ from .registry import method
 def gradient(context: Context) -> Iterator[Round | Draft]:
     """∂score/∂x, `(C, H, W)`, in score units per unit of input; per unit of pixel value where `space="pixel"`."""
     (_, evaluation), = yield Round([context.gradient(context.image)])
-    values = evaluation.gradient
-    if context.space == "pixel":
-        # x = (pixel − mean)/std, so ∂/∂pixel = ∂/∂x · ∂x/∂pixel, the slope of `to_input`.
-        one = torch.ones_like(values)
-        values = values * (context.inputs.picture.space.to_input(one) - context.inputs.picture.space.to_input(0 * one))
-    per = "pixel value" if context.space == "pixel" else "input unit"
-    yield Draft(values, unit=f"{context.score.unit} per {per}", warnings=reason_for_zero(values))
+    values, unit = per_value(context, evaluation.gradient)
+    yield Draft(values, unit=unit, warnings=reason_for_zero(values))
+
+
+def per_value(context: Context, gradient: torch.Tensor) -> tuple[torch.Tensor, str]:
+    """A gradient `(C, H, W)` with respect to the input per unit of what the context asks for, and that unit."""
+    if context.space != "pixel":
+        return gradient, f"{context.score.unit} per input unit"
+    # x = (pixel − mean)/std, so ∂/∂pixel = ∂/∂x · ∂x/∂pixel, the slope of `to_input`.
+    one = torch.ones_like(gradient)
+    slope = context.inputs.picture.space.to_input(one) - context.inputs.picture.space.to_input(0 * one)
+    return gradient * slope, f"{context.score.unit} per pixel value"
 
 
 @method("gradient_x_input", title="Gradient × input", family="gradient", cost="1 evaluation", gradients=True,

@@ -146,6 +146,7 @@ class Rewriting:
         self.places = Places(clone)
         self.census = Census(self.rule.counted, lambda: self.places.here)
         self.rewritten = 0
+        self.heuristic: dict[str, None] = {}  # names, in order
         self._mode = _Mode(self)
         self.is_recording, self._inside = False, 0
         self._records: list[tuple[str, tuple, dict]] = []
@@ -169,7 +170,7 @@ class Rewriting:
     @property
     def coverage(self) -> Coverage:
         """What the rule reached of the forward pass (not of the reference's)."""
-        return Coverage(self.rewritten, self.census.calls, tuple(self.census.missed))
+        return Coverage(self.rewritten, self.census.calls, tuple(self.census.missed), tuple(self.heuristic))
 
     def enter(self, leaf: Tensor) -> Tensor:
         """The copy of the input `(N, C, H, W)` that the model is to be given."""
@@ -307,6 +308,8 @@ def _own_derivative(call: Call) -> tuple[Tensor, Tensor]:
 def _guided(call: Call) -> Any:
     if call.name.startswith("clamp") and not _zero_clamp(call.name, call.args, call.kwargs):
         return NotImplemented
+    if call.name in SMOOTH:
+        call.rewriting.heuristic[call.name] = None
     value, derivative = _own_derivative(call)
     return scaled(call.args[0], value, derivative, positive=True)
 

@@ -18,11 +18,15 @@ Counted = Callable[[str, tuple, Callable[[Any], bool]], bool]
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many of the activation calls that ran a backward rule rewrote, and the names of those that it missed."""
+    """How many of the activation calls that ran a backward rule rewrote, and the names of those that it missed.
+
+    `heuristic` names the operations that were rewritten although the rule is defined for others only.
+    """
 
     rewritten: int
     calls: int
     missed: tuple[str, ...] = ()
+    heuristic: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
