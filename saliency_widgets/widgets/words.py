@@ -20,6 +20,7 @@ FAMILIES = {
     "inside": ("Inside", "what does this layer see?"),
 }
 RESIDUAL_LIMIT = 0.02  # a larger share of the score difference is shown with ⚠
+FIT_LIMIT = 0.5        # a fit that explains less of the variance is shown with ⚠
 
 
 def plain(value: float, digits: int = 2) -> str:
@@ -84,7 +85,7 @@ def evidence(map: SaliencyMap, family: str) -> Evidence | None:
     elif family == "cam":
         found = kept_by_relu(map)
     elif family == "cut" and map.region_scores is not None:
-        found = drops(map)
+        found = fit(map) if "r2" in map.details else drops(map)
     if map.warnings:
         behind = found.sentence if found else ""
         words = found.text if found and not found.ok else short(map.warnings[0])
@@ -104,7 +105,9 @@ def stop(text: str) -> str:
 
 def residual(map: SaliencyMap) -> Evidence:
     """The gap between what the map sums to and what the score does, as a share of the score difference."""
-    gap, total = map.residual, float(np.asarray(map.values, dtype=np.float64).sum())
+    # Pixels repeat what their region has: the regions are what sums up.
+    summed = map.values if map.region_scores is None else map.region_scores
+    gap, total = map.residual, float(np.asarray(summed, dtype=np.float64).sum())
     ok = abs(gap) <= RESIDUAL_LIMIT
     rise = "" if gap == -1 else f"; the score rises by {signed(total / (1 + gap))}"
     words = f"The map sums to {signed(total)} {map.unit}{rise}. The gap is {percent(abs(gap))} of that."
@@ -126,6 +129,15 @@ def kept_by_relu(map: SaliencyMap) -> Evidence | None:
     return Evidence(kept >= 0.6, f"ReLU keeps {percent(kept)}",
                     f"{how} the raw map is positive. ReLU removes the rest, which speaks against {map.label}. "
                     f"{rows} × {columns} cells of {cell} px; what is finer is interpolated.")
+
+
+def fit(map: SaliencyMap) -> Evidence | None:
+    """How well a linear model of the regions tells the score; None where the score never changed."""
+    r2 = map.details["r2"]
+    return None if r2 is None else Evidence(
+        r2 >= FIT_LIMIT, f"R² {plain(r2)}",
+        f"A linear model of {len(map.region_scores)} regions explains {percent(r2)} of how the score varies when they are "
+        "on or off. Its numbers are slopes, not drops.")
 
 
 def drops(map: SaliencyMap) -> Evidence:

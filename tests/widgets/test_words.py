@@ -49,6 +49,16 @@ def test_relu_evidence_is_the_positive_share():
     assert words.evidence(a_map(values=np.zeros((1, 2, 2))), "cam").text == "the map is zero"
 
 
+def test_regions_that_are_fitted_speak_of_the_fit_and_sum_by_region():
+    lime = a_map(region_scores=np.array([1.0, -0.5]), details={"r2": 0.62})
+    found = words.evidence(lime, "cut")
+    assert found.ok and found.text == "R² 0.62" and "2 regions explains 62 %" in found.sentence and "drops sum" not in found.text
+    assert not words.evidence(replace(lime, details={"r2": 0.3}), "cut").ok
+    assert words.evidence(replace(lime, details={"r2": None}), "cut") is None
+    shapley = words.evidence(replace(lime, residual=0.0), "cut")
+    assert shapley.ok and "sums to +0.50 logit" in shapley.sentence
+
+
 def test_drops_and_warnings():
     found = words.evidence(a_map(region_scores=np.array([1.0, -0.5])), "cut")
     assert found.ok and found.text == "drops sum to 0.5 logit"
