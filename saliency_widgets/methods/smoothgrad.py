@@ -79,10 +79,11 @@ def _judged(context: Context, moments: Moments, facts: Sequence[_Facts], variant
         warnings.append(f"{base.title}: {base.warning}")
     if not sigma:
         warnings.append("σ is 0, by level=0 or because the picture is of one value: the map is that of the picture alone")
-    elif not bool(values.any()) and not warnings:
-        warnings.append("the map is zero everywhere: the base's is for every noisy copy")
-    if variant == "variance" and moments.count == 1:
+    elif variant == "variance" and moments.count == 1:
         warnings.append("the variance of a single copy is zero everywhere: take n of at least 2")
+    elif not bool(values.any()) and not warnings:
+        warnings.append("the map is zero everywhere: the base's is the same for every noisy copy" if variant == "variance"
+                        else "the map is zero everywhere: the base's is for every noisy copy")
     std = context.inputs.picture.space.std
     details = {"sigma": sigma, "sigma_pixels": sigma * (1.0 if std is None else float(np.mean(std))), "n": moments.count}
     if variant != "variance" and moments.error is not None:
