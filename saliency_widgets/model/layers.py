@@ -200,15 +200,13 @@ def default_cam_layer(layers: Iterable[Layer], classes: int) -> str | None:
     """The layer that CAM methods take by themselves, or None where no layer has positions.
 
     It is the last output with more than one position, leaving out pooling layers, maps with one channel per
-    class, and token rows behind which the scores depend on the class token alone. None, too, where that is
-    only the patch embedding in front of a transformer: its map would say nothing of the rest.
+    class (unless there are no others), and token rows behind which the scores depend on the class token
+    alone. None, too, where that is only the patch embedding in front of a transformer: its map would say
+    nothing of the rest.
     """
     layers = tuple(layers)
-    fit = [
-        i
-        for i, la in enumerate(layers)
-        if la.spatial and not la.pooling and not la.idle and (la.grid is not None or la.channels != classes)
-    ]
+    fit = [i for i, la in enumerate(layers) if la.spatial and not la.pooling and not la.idle]
+    fit = [i for i in fit if layers[i].grid is not None or layers[i].channels != classes] or fit
     if not fit:
         return None
     tokens = sum(len(la.shape) == 2 and la.shape[0] > 1 and la.grid is None for la in layers[fit[-1] :])

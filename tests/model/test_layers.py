@@ -101,6 +101,12 @@ def test_names_from_wrapped_models_and_unknown_ones():
         find_layer(layers, nn.ReLU())
 
 
+def test_maps_with_a_channel_per_class_are_the_default_where_there_are_no_others():
+    per_class = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    layers, _ = trace_layers(structural_clone(per_class), torch.randn(1, 3, 6, 6))
+    assert default_cam_layer(layers, 4) == "1" == default_cam_layer(layers, 5)
+
+
 def test_models_without_spatial_layers():
     flat = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 3))
     layers, _ = trace_layers(structural_clone(flat), torch.randn(1, 3, 2, 2))
