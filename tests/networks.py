@@ -51,7 +51,7 @@ def calibrated(
     if name.startswith("vit_"):
         options |= {"image_size": size}
     if name == "maxvit_t":
-        options |= {"input_size": (size, size), "partition_size": max(2, size // 32)}
+        options |= {"input_size": (size, size)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = getattr(torchvision.models, name)(**options)

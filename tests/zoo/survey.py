@@ -29,7 +29,7 @@ RECORD = Path("build/zoo.json")
 SLOW_LAST = ("regnet_y_128gf", "vit_h_14", "regnet_y_32gf", "regnet_x_32gf", "efficientnet_v2_l", "efficientnet_b7",
              "convnext_large", "vit_l_16", "vit_l_32", "efficientnet_b6", "efficientnet_v2_m", "resnext101_64x4d")
 # The default is 64 pixels, which leaves 2 × 2 positions where a network divides by 32.
-SIZES = {"inception_v3": 96, "vit_h_14": 56}
+SIZES = {"inception_v3": 96, "vit_h_14": 56, "maxvit_t": 224}
 
 
 def architectures() -> list[str]:
@@ -44,7 +44,7 @@ def cheap(name: str, size: int) -> dict[str, Any]:
     """Parameters with which a method needs few evaluations."""
     cells = grid((size, size), 3, 3)
     few: dict[str, dict[str, Any]] = {
-        "steps": 4, "grid": 3, "regions": cells, "iterations": 3, "window": size // 2, "stride": size // 4, "channels": 8,
+        "steps": 4, "grid": 3, "regions": cells, "iterations": 3, "window": size // 2, "stride": size // 4, "limit": 8,
     }
     special = {
         "smoothgrad": {"n": 2}, "expected_gradients": {"n": 4}, "rise": {"n": 8, "grid": 4}, "lime": {"n": 24},
@@ -107,7 +107,7 @@ def survey(architecture: str, only: tuple[str, ...] = ()) -> dict[str, Any]:
     row: dict[str, Any] = {"size": size, "parameters": sum(p.numel() for p in model.parameters())}
     row["methods"] = {name: examine(session, name, size) for name in methods() if not only or name in only}
     session.close()
-    if not only or "deeplift" in only:
+    if "deeplift" in row["methods"]:
         double = Session(model.double(), x.double(), target=target)
         row["deeplift64"] = float(f"{double.map('deeplift').residual:.2e}")
         double.close()
