@@ -48,12 +48,12 @@ def segment(picture: np.ndarray, how: str, count: int = ABOUT) -> np.ndarray:
     """Cut a picture uint8 `(H, W, 3)` or `(H, W)` into about `count` superpixels; the same picture gives the same cut.
 
     "slic" (Achanta et al. 2012) grows compact cells, "felzenszwalb" (Felzenszwalb, Huttenlocher 2004) follows edges;
-    both by scikit-image. Returns int32 `(H, W)` labels 0..R−1, read-only; ValueError for another word.
+    both by scikit-image. Returns int32 `(H, W)` labels 0..R−1; ValueError for another word.
     """
     if how not in SEGMENTATIONS:
         raise ValueError(f"unknown segmentation {how!r}: choose one of {', '.join(SEGMENTATIONS)}, or give a label map")
     picture = np.ascontiguousarray(picture, dtype=np.uint8)
-    return _segmented(picture.tobytes(), picture.shape, how, count)
+    return _segmented(picture.tobytes(), picture.shape, how, count).copy()
 
 
 @lru_cache(maxsize=16)
@@ -61,9 +61,7 @@ def _segmented(content: bytes, shape: tuple[int, ...], how: str, count: int) -> 
     picture = np.frombuffer(content, np.uint8).reshape(shape)
     picture = np.repeat(picture.reshape(*shape[:2], -1)[..., :1], 3, 2) if picture.size == shape[0] * shape[1] else picture
     count = min(count, shape[0] * shape[1])
-    labels = as_labels((_slic if how == "slic" else _felzenszwalb)(picture, count), shape[:2])
-    labels.setflags(write=False)
-    return labels
+    return as_labels((_slic if how == "slic" else _felzenszwalb)(picture, count), shape[:2])
 
 
 def _slic(picture: np.ndarray, count: int) -> np.ndarray:
