@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from .calls import CallMode, Places, in_backward, out_of_place, spelling, tensors_of, with_tensors
+from .calls import CallMode, Places, differentiating, in_backward, out_of_place, spelling, tensors_of, with_tensors
 from .census import Census, Counted, Coverage
 
 __all__ = ["RULES", "Call", "Coverage", "Rewriting", "Rule", "detour", "register", "scaled"]
@@ -298,11 +298,11 @@ def _activation(name: str, args: tuple, depends: Callable[[Any], bool]) -> bool:
 
 def _own_derivative(call: Call) -> tuple[Tensor, Tensor]:
     """The call's value and derivative at its first argument, `x`."""
-    with torch.enable_grad():
+    with differentiating():
         x = call.args[0].detach().requires_grad_(True)
         rest, options = with_tensors((call.args[1:], call.kwargs), Tensor.detach)
         value = call.run(x, *rest, **options)
-    return value.detach(), torch.autograd.grad(value.sum(), x)[0]
+        return value.detach(), torch.autograd.grad(value.sum(), x)[0]
 
 
 def _guided(call: Call) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .attention import decomposed_attention
 from .backward_rules import Call, Rule, detour, register, scaled
-from .calls import tensors_of, with_tensors
+from .calls import differentiating, tensors_of, with_tensors
 from .linear_operations import nonlinear
 
 _NEAR = {torch.float64: 1e-10, torch.float32: 1e-4}  # relative difference below which a quotient is mostly rounding
@@ -27,7 +27,7 @@ def _slope(function: Callable[[Tensor], Tensor], x: Tensor, x0: Tensor, y: Tenso
     near = change.abs() <= _NEAR.get(x.dtype, 1e-2) * (x.abs() + x0.abs())
     slope = (y - y0) / change
     if bool(near.any()):
-        with torch.enable_grad():
+        with differentiating():
             middle = ((x + x0) / 2).detach().requires_grad_(True)
             out = function(middle)
             # floor, sign and their like have no history in some cases: their derivative is zero.
