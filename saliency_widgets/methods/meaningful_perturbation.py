@@ -1,7 +1,7 @@
 """Meaningful Perturbation: the smallest smooth part of the picture whose loss takes the class away, learned by descent."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from ..engine.inputs import FILL_BLUR, FILLS
 from ..engine.probe import Score
 from ..model.pictures import to_uint8
+from ..model.preprocessing import PixelSpace
 from .parameters import Parameter
 from .perturbation_mask import Crossfade, Enlarging, VaryingBlur, disc, penalty
 from .protocol import Context, Draft, Round
@@ -58,7 +59,7 @@ def meaningful_perturbation(context: Context, *, game: str, fill: Any, iteration
     the mask's cells (sections 4.2 and 4.3). p is the class's probability whatever the session's score is, but a margin or a
     function of one's own stays what it is. Each iteration shifts the picture under the mask by 0 to `jitter` pixels along
     each axis, counted from the middle. `details` holds `before` and `after` (p of the picture and of Φ at the end), `picture`
-    (that Φ, uint8), `film` (dicts of iteration, mask uint8 `(H, W)`, score, objective), `scores`, `objectives` (one an
+    (that Φ, uint8), `film` (dicts of iteration, mask uint8 `(H, W)`, picture, score, objective), `scores`, `objectives` (one an
     iteration, with its shift), `mask` (the cells). ValueError for a varying blur of another fill than "blur".
     """
     if blur == "varying" and not (isinstance(fill, str) and fill == "blur"):
@@ -75,7 +76,7 @@ def meaningful_perturbation(context: Context, *, game: str, fill: Any, iteration
     else:
         perturbed = Crossfade(x, context.inputs.filled(context.fill(fill, seed)))
     enlarged = Enlarging(cells, size, mask_blur, x, kernels)
-    course, sign = Course(game, iterations), 1 if game == "deletion" else -1
+    course, sign = Course(game, iterations, space), 1 if game == "deletion" else -1
 
     (_, whole), = yield Round([context.forward(context.image)])
     before = _finite(context.score_of(whole))
@@ -92,7 +93,7 @@ def meaningful_perturbation(context: Context, *, game: str, fill: Any, iteration
         (_, found), = yield Round([context.gradient(context.given(phi))], keep=False)
         if not bool(torch.isfinite(found.gradient).all()):
             raise ValueError(f"the gradient became infinite or NaN at iteration {step}: try another fill or a smaller lr")
-        if course.add(step, shown, found.score, float(price) + sign * found.score):
+        if course.add(step, shown, lambda m=shown: perturbed(m), found.score, float(price) + sign * found.score):
             yield course.draft(before=before)
         torch.autograd.backward([phi, price], [sign * found.gradient, None])
         adam.step()
@@ -104,12 +105,12 @@ def meaningful_perturbation(context: Context, *, game: str, fill: Any, iteration
     phi = perturbed(shown)
     (_, last), = yield Round([context.forward(context.given(phi))], keep=False)
     after = _finite(context.score_of(last))
-    course.add(iterations, shown, after, float(penalty(mask, game, l1, tv, beta)) + sign * after)
+    course.add(iterations, shown, lambda: phi, after, float(penalty(mask, game, l1, tv, beta)) + sign * after)
     warnings = [*_doubts(context.score, game, before, after, reached)]
     if cells != tuple(mask_size):
         warnings.append(f"the picture is smaller than {mask_size[0]} × {mask_size[1]} cells: "
                         f"the mask has {cells[0]} × {cells[1]}, none smaller than a pixel")
-    yield course.draft(warnings=tuple(warnings), before=before, after=after, picture=to_uint8(space.to_pixels(phi)),
+    yield course.draft(warnings=tuple(warnings), before=before, after=after, picture=course.film[-1]["picture"],
                        mask=mask.cpu().numpy(), objective_score=context.score.unit)
 
 
@@ -126,14 +127,15 @@ class Course:
 
     game: str
     iterations: int
+    space: PixelSpace
     film: list[dict] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     objectives: list[float] = field(default_factory=list)
     values: Tensor | None = None
     change: float | None = None
 
-    def add(self, step: int, shown: Tensor, score: float, objective: float) -> bool:
-        """Note one iteration; True where it is a stage of the film."""
+    def add(self, step: int, shown: Tensor, phi: Callable[[], Tensor], score: float, objective: float) -> bool:
+        """Note one iteration, whose Φ without shift is `phi()`; True where it is a stage of the film."""
         if step < self.iterations:
             self.scores.append(score)
             self.objectives.append(objective)
@@ -144,8 +146,8 @@ class Course:
         if self.values is not None:
             self.change = float((values - self.values).abs().sum() / values.abs().sum().clamp_min(1e-12))
         self.values = values
-        self.film.append({"iteration": step, "mask": values.mul(255).round().byte().cpu().numpy(), "score": score,
-                          "objective": objective})
+        self.film.append({"iteration": step, "mask": values.mul(255).round().byte().cpu().numpy(),
+                          "picture": to_uint8(self.space.to_pixels(phi().detach())), "score": score, "objective": objective})
         return True
 
     def draft(self, warnings: tuple[str, ...] = (), **details: Any) -> Draft:
