@@ -37,7 +37,11 @@ class Layouts:
             return Layout(apart=True)
         if output.dim() == 3:
             found = token_grid(output.shape[1], self._grids, self.picture)
-            return Layout() if found is None else Layout(grid=found[0], prefix=found[1])
+            if found is None:
+                return Layout()
+            if found[1] == 0:  # bare patches: what follows may put tokens before them
+                self._remember(found[0])
+            return Layout(grid=found[0], prefix=found[1])
         if output.dim() != 4:
             return Layout()
         if self._windowed(module, output):
@@ -46,9 +50,12 @@ class Layouts:
         grid = tuple(output.shape[1:3] if last else output.shape[2:])
         if last and not _proportional(grid, self.picture):
             return Layout(channels_last=True, apart=True)
-        if grid[0] * grid[1] > 1:
-            self._grids.append(grid)
+        self._remember(grid)
         return Layout(channels_last=last)
+
+    def _remember(self, grid: tuple[int, int]) -> None:
+        if grid[0] * grid[1] > 1 and self._grids[-1:] != [grid]:
+            self._grids.append(grid)
 
     def _windowed(self, module: nn.Module, output: Tensor) -> bool:
         """Whether `(N, windows, positions, C)` came out, as inside MaxViT; it lasts until the windows are put together."""

@@ -42,6 +42,7 @@ def test_the_default_of_a_class_token_model_is_the_last_layer_whose_patches_matt
         (0, True, True, "mix"),
         (0, False, True, "mix"),
         (1, False, True, "mix"),
+        (5, False, True, "mix"),
         (5, True, True, "mix"),
         (5, True, False, "norm"),
     ],
