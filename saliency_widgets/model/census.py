@@ -44,6 +44,10 @@ class Census(TorchDispatchMode):
     where gradients are off or cannot be (comparisons, the inside of a custom `autograd.Function`).
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or torch loads its compiler at the first call: five seconds, for a model that is not compiled
+
     def __init__(self, counted: Counted, here: Callable[[], str]):
         super().__init__()
         self.counted, self.here = counted, here
