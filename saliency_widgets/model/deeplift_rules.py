@@ -213,20 +213,23 @@ def _where(call: Call) -> Any:
 
 
 def _softmax(call: Call) -> Any:
-    """exp, sum and product; the shift by the larger of both runs' maxima is a constant of each row and cancels."""
+    """exp(x − log Σ exp x), also where only a part of it is asked for.
+
+    The shift by the larger of both runs' maxima is a constant of each row and cancels; exp · (1 / Σ) would not do, since
+    its two halves are huge and opposite where the rows lie far apart.
+    """
     x, x0 = call.args[0], call.reference[0][0]
     axis = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
     both = _Both.wide(x, x0)
     shift = torch.maximum(both.x.amax(axis, True), both.x0.amax(axis, True))
     both = both.linear(lambda t: t - shift)
-    weights = both.rescaled(torch.exp)
-    total = weights.linear(lambda t: t.sum(axis, keepdim=True))
+    total = both.rescaled(torch.exp).linear(lambda t: t.sum(axis, keepdim=True))
+    log_total = total.rescaled(lambda t: t.clamp_min(torch.finfo(t.dtype).tiny).log())
+    out = call.run()
     if call.name == "logsumexp":
-        out = call.run()
-        return detour(out, total.rescaled(torch.log).carrier.reshape(out.shape).to(x.dtype))
-    if call.name == "log_softmax":
-        return detour(call.run(), both.minus(total.rescaled(torch.log)).carrier)
-    return detour(call.run(), weights.times(total.rescaled(torch.reciprocal)).carrier)
+        return detour(out, log_total.carrier.reshape(out.shape))
+    difference = both.minus(log_total)
+    return detour(out, (difference if call.name == "log_softmax" else difference.rescaled(torch.exp)).carrier)
 
 
 def _centred(x: _Both, axes: tuple[int, ...]) -> tuple[_Both, _Both]:
@@ -291,7 +294,7 @@ def _spread(call: Call) -> Any:
         divisor = x.numel() / out.numel() - (1 if correction is None else int(correction))
         result = _centred(both, axes)[1].linear(lambda t: t / divisor)
         result = result.rescaled(torch.sqrt) if call.name == "std" else result
-    return detour(out, result.carrier.reshape(out.shape).to(x.dtype))
+    return detour(out, result.carrier.reshape(out.shape))
 
 
 def _taken_apart(steps: Callable[..., Tensor]) -> Callable[[Call], Any]:

@@ -35,10 +35,10 @@ def statement(x):
 
 
 SPELLINGS = {
-    "F.relu": F.relu, "torch.relu": torch.relu, "method": lambda x: x.relu(), "module": nn.ReLU(),
-    "in place": nn.ReLU(inplace=True), "F.relu in place": lambda x: F.relu(x, inplace=True), "torch.relu_": torch.relu_, "F.relu_": F.relu_, "x.relu_()": statement,
-    "clamp": lambda x: x.clamp(min=0), "clamp_min_": lambda x: x.clamp_min_(0), "threshold": lambda x: F.threshold(x, 0, 0),
-    "hardtanh": lambda x: F.hardtanh(x, 0, 1e9, inplace=True),
+    "F.relu": F.relu, "torch.relu": torch.relu, "method": lambda x: x.relu(), "module": nn.ReLU(), "x.relu_()": statement,
+    "in place": nn.ReLU(inplace=True), "F.relu in place": lambda x: F.relu(x, inplace=True), "torch.relu_": torch.relu_,
+    "F.relu_": F.relu_, "clamp": lambda x: x.clamp(min=0), "clamp_min_": lambda x: x.clamp_min_(0),
+    "threshold": lambda x: F.threshold(x, 0, 0), "hardtanh": lambda x: F.hardtanh(x, 0, 1e9, inplace=True),
 }
 
 
