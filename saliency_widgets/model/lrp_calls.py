@@ -16,7 +16,7 @@ from torch import Tensor
 from .attention import decomposed_attention
 from .backward_rules import RECTIFIERS, SMOOTH, Call, Rewriting, detour
 from .calls import in_backward
-from .relevance import passing
+from .relevance import passing, pulled_back
 
 ACTIVATIONS = (*RECTIFIERS, *SMOOTH, "clamp", "clamp_min", "clamp_max", "softsign", "tanhshrink", "abs", "square", "pow")
 _GATES = ("sigmoid", "hardsigmoid")
@@ -109,7 +109,7 @@ def _product(call: Call) -> Any:
 
 def halves(call: Call, function: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
     """The call's value, linear in both `a` and `b`, which get half of the relevance each."""
-    return passing(call.run(), lambda c, a, b: torch.autograd.grad(function(a, b), (a, b), c / 2), a, b)
+    return passing(call.run(), lambda c, a, b: pulled_back(function(a, b), c / 2, a, b), a, b)
 
 
 def _attention(call: Call) -> Any:

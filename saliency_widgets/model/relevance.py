@@ -48,6 +48,11 @@ def passing(value: Tensor, back: Back, *inputs: Tensor, kept: bool = True) -> Te
     return Passing.apply([value.detach()], back, kept, *inputs)
 
 
+def pulled_back(value: Tensor, c: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """∂(value · c)/∂input for each input; `grad_outputs=` would say the same and load sympy, two seconds, at its first use."""
+    return torch.autograd.grad((value * c).sum(), inputs)
+
+
 def stabilised(z: Tensor, epsilon: float = TINY) -> Tensor:
     """z moved away from zero by ε, zero counting as positive; by what the number type can show where ε is less."""
     epsilon = max(epsilon, torch.finfo(z.dtype).eps / 100)
@@ -97,8 +102,7 @@ def negative(w: Tensor) -> Tensor:
 
 
 def _share(contributions: Tensor, a: Tensor, relevance: Tensor, epsilon: float = TINY) -> Tensor:
-    c = relevance / stabilised(contributions.detach(), epsilon)
-    return torch.autograd.grad(contributions, a, c)[0]
+    return pulled_back(contributions, relevance / stabilised(contributions.detach(), epsilon), a)[0]
 
 
 def epsilon_rule(epsilon: float) -> Rule:
@@ -150,7 +154,7 @@ def box_rule(low: Tensor, high: Tensor) -> Rule:
             ends = [end.to(a).expand_as(a).clone().requires_grad_(True) for end in (low, high)]
             above = layer.z(a) - layer.changed(ends[0], positive) - layer.changed(ends[1], negative)
             share = c * layer.z(a.detach()) / stabilised(above.detach())
-            grads = torch.autograd.grad(above, (a, *ends), share)
+            grads = pulled_back(above, share, a, *ends)
             return (sum(t.detach() * g for t, g in zip((a, *ends), grads)),)
         return back
     return rule
