@@ -14,7 +14,7 @@ from .registry import method
 SHEET = 256  # channels on the contact sheet
 
 
-@method("activation", title="Activation maps", family="inside", cost="1 forward pass", positions=True,
+@method("activation", title="Activation maps", family="inside", rank=0, cost="1 forward pass", positions=True,
         paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, arXiv 1311.2901",
         parameters=(LAYER, Parameter("channel", "index", None, "which filter; by default the most active")))
 def activation(context: Context, *, layer: str | None, channel: int | None) -> Iterator[Round | Draft]:

@@ -28,18 +28,18 @@ def _evaluations(context: Context, params: dict) -> int:
     return params["iterations"] + 2 + (params["layer"] is not None and params["channel"] is None)
 
 
-@method("activation_maximisation", title="Activation maximisation", family="inside", cost="1 evaluation an iteration",
+@method("activation_maximisation", title="Activation maximisation", family="inside", rank=1, cost="1 evaluation an iteration",
         gradients=True, evaluations=_evaluations,
         paper="Erhan et al.: Visualizing Higher-Layer Features of a Deep Network, 2009; "
               "Olah, Mordvintsev, Schubert: Feature Visualization, Distill 2017",
         parameters=(
             Parameter("layer", "layer", None, "whose channel is maximised; none: the class's logit"),
             Parameter("channel", "index", None, "channel of that layer; none: the most active one for this picture"),
-            Parameter("row", "index", None, "row of one neuron of the channel; none: the channel's mean"),
-            Parameter("column", "index", None, "column of that neuron"),
             Parameter("iterations", "int", 256, "steps of Adam", minimum=1, maximum=5000),
             Parameter("start", "choice", "frequency", "begin with noise of natural colours and frequencies, or with the picture",
                       choices=("frequency", "picture")),
+            Parameter("row", "index", None, "row of one neuron of the channel; none: the channel's mean"),
+            Parameter("column", "index", None, "column of that neuron"),
             Parameter("jitter", "int", 8, "largest shift of the image before each step", minimum=0, maximum=64, unit="px"),
             Parameter("tv", "float", 1.0, "price of the image's roughness", minimum=0, maximum=100),
             Parameter("lr", "float", 0.1, "step size of Adam", minimum=1e-4, maximum=1),

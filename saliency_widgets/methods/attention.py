@@ -29,7 +29,7 @@ class Tokens:
         return row[self.prefix:].unflatten(0, self.grid)
 
 
-@method("attention_rollout", title="Attention rollout", family="inside", cost="1 forward pass", signed=False,
+@method("attention_rollout", title="Attention rollout", family="inside", rank=2, cost="1 forward pass", signed=False,
         warning="the same for every class: it follows attention, not what speaks for the class",
         paper="Abnar, Zuidema: Quantifying Attention Flow in Transformers, arXiv 2005.00928",
         parameters=(_LAYER,
@@ -55,7 +55,8 @@ def attention_rollout(context: Context, *, layer: str | None, head: str, discard
     yield _draft(maps, "attention")
 
 
-@method("gradient_x_attention", title="Gradient × attention", family="inside", cost="1 evaluation", gradients=True, signed=False,
+@method("gradient_x_attention", title="Gradient × attention", family="inside", rank=3, cost="1 evaluation", gradients=True,
+        signed=False,
         paper="Chefer, Gur, Wolf: Generic Attention-model Explainability, arXiv 2103.15679",
         parameters=(_LAYER,))
 def gradient_x_attention(context: Context, *, layer: str | None) -> Iterator[Round | Draft]:

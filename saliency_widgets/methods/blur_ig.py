@@ -39,7 +39,7 @@ def _evaluations(context: Context, params: dict) -> int:
     return high - low + 1
 
 
-@method("blur_ig", title="Blur IG", family="path", cost="1 evaluation a step, and 1", gradients=True,
+@method("blur_ig", title="Blur IG", family="path", rank=1, cost="1 evaluation a step, and 1", gradients=True,
         evaluations=_evaluations,
         paper="Xu, Venugopalan, Sundararajan: Attribution in Scale and Space, arXiv 2004.03383",
         parameters=(

@@ -9,7 +9,7 @@ from .protocol import Context, Draft, Round
 from .registry import method
 
 
-@method("cam", title="CAM", family="cam", cost="1 forward pass", positions=True, parameters=(LAYER,),
+@method("cam", title="CAM", family="cam", rank=7, cost="1 forward pass", positions=True, parameters=(LAYER,),
         paper="Zhou et al.: Learning Deep Features for Discriminative Localization, arXiv 1512.04150")
 def cam(context: Context, *, layer: str | None) -> Iterator[Round | Draft]:
     """Σₖ wₖ Aₖ, `(1, h, w)` in logits: the mean over the positions is the class's logit but for the bias (equation 2).

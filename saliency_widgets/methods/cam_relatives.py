@@ -14,7 +14,8 @@ def _from_one_pass(context: Context, layer: str | None, reduction: str) -> Itera
     yield layer_map(context, name, {n: terms[reduction] for n, terms in evaluation.layers.items()})
 
 
-@method("grad_cam_plus_plus", title="Grad-CAM++", family="cam", cost="1 evaluation for all layers and CAMs", gradients=True,
+@method("grad_cam_plus_plus", title="Grad-CAM++", family="cam", rank=1, cost="1 evaluation for all layers and CAMs",
+        gradients=True,
         positions=True, default_sign="positive", parameters=(LAYER,),
         paper="Chattopadhay et al.: Grad-CAM++, arXiv 1710.11063")
 def grad_cam_plus_plus(context: Context, *, layer: str | None) -> Iterator[Round | Draft]:
@@ -25,7 +26,7 @@ def grad_cam_plus_plus(context: Context, *, layer: str | None) -> Iterator[Round
     return _from_one_pass(context, layer, "cam_plus_plus")
 
 
-@method("hires_cam", title="HiResCAM", family="cam", cost="1 evaluation for all layers and CAMs", gradients=True,
+@method("hires_cam", title="HiResCAM", family="cam", rank=2, cost="1 evaluation for all layers and CAMs", gradients=True,
         positions=True, parameters=(LAYER,),
         paper="Draelos, Carin: Use HiResCAM instead of Grad-CAM, arXiv 2011.08891")
 def hires_cam(context: Context, *, layer: str | None) -> Iterator[Round | Draft]:
@@ -37,7 +38,7 @@ def hires_cam(context: Context, *, layer: str | None) -> Iterator[Round | Draft]
     return _from_one_pass(context, layer, "hires_cam")
 
 
-@method("layer_cam", title="LayerCAM", family="cam", cost="1 evaluation for all layers and CAMs", gradients=True,
+@method("layer_cam", title="LayerCAM", family="cam", rank=3, cost="1 evaluation for all layers and CAMs", gradients=True,
         positions=True, default_sign="positive", parameters=(LAYER,),
         paper="Jiang et al.: LayerCAM, IEEE Transactions on Image Processing 2021")
 def layer_cam(context: Context, *, layer: str | None) -> Iterator[Round | Draft]:
@@ -45,7 +46,7 @@ def layer_cam(context: Context, *, layer: str | None) -> Iterator[Round | Draft]
     return _from_one_pass(context, layer, "layer_cam")
 
 
-@method("xgrad_cam", title="XGrad-CAM", family="cam", cost="1 evaluation for all layers and CAMs", gradients=True,
+@method("xgrad_cam", title="XGrad-CAM", family="cam", rank=4, cost="1 evaluation for all layers and CAMs", gradients=True,
         positions=True, default_sign="positive", parameters=(LAYER,),
         paper="Fu et al.: Axiom-based Grad-CAM, arXiv 2008.02312")
 def xgrad_cam(context: Context, *, layer: str | None) -> Iterator[Round | Draft]:
@@ -57,7 +58,7 @@ def xgrad_cam(context: Context, *, layer: str | None) -> Iterator[Round | Draft]
     return _from_one_pass(context, layer, "xgrad_cam")
 
 
-@method("eigen_cam", title="EigenCAM", family="cam", cost="1 forward pass for all layers", positions=True,
+@method("eigen_cam", title="EigenCAM", family="cam", rank=5, cost="1 forward pass for all layers", positions=True,
         default_sign="positive", parameters=(LAYER,),
         warning="the same for every class: it shows where the layer is active, not what speaks for the class",
         paper="Muhammad, Yeasin: Eigen-CAM, arXiv 2008.00299")

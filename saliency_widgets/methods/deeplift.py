@@ -25,7 +25,7 @@ def _evaluations(context: Context, params: dict[str, Any]) -> int:
     return len(params["baseline"]) if isinstance(params["baseline"], (list, tuple)) else 1
 
 
-@method("deeplift", title="DeepLIFT", family="reference", cost="1 evaluation of two pictures", gradients=True,
+@method("deeplift", title="DeepLIFT", family="reference", rank=0, cost="1 evaluation of two pictures", gradients=True,
         evaluations=_evaluations,
         paper="Shrikumar, Greenside, Kundaje: Learning Important Features Through Propagating Activation Differences, "
               "arXiv 1704.02685",
@@ -46,7 +46,8 @@ def deeplift(context: Context, *, baseline: Any, seed: int) -> Iterator[Round | 
         mean.mean, residual=residual(float(mean.mean.sum()), rise), warnings=words, details={"rise": rise}))
 
 
-@method("deep_shap", title="Deep SHAP", family="reference", cost="1 evaluation of two pictures a background", gradients=True,
+@method("deep_shap", title="Deep SHAP", family="reference", rank=1, cost="1 evaluation of two pictures a background",
+        gradients=True,
         evaluations=lambda context, params: len(context.references(params["backgrounds"])[0]),
         paper="Lundberg, Lee: A Unified Approach to Interpreting Model Predictions, arXiv 1705.07874, section 4.2",
         warning="multiplies by the picture's difference from the backgrounds, which so shows through",

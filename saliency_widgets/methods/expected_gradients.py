@@ -23,7 +23,7 @@ def _evaluations(context: Context, params: dict[str, Any]) -> int:
     return params["n"] * (2 if smooth and place else 1) + (0 if smooth and not place else len(fills)) + (not smooth)
 
 
-@method("expected_gradients", title="Expected gradients", family="reference", cost="n evaluations", gradients=True,
+@method("expected_gradients", title="Expected gradients", family="reference", rank=2, cost="n evaluations", gradients=True,
         evaluations=_evaluations,
         paper="Erion, Janizek, Sturmfels, Lundberg, Lee: Learning Explainable Models Using Attribution Priors, arXiv 1906.10670",
         warning="multiplies by the picture, which so shows through",

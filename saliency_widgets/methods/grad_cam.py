@@ -17,7 +17,7 @@ REDUCTIONS = ("cam", "cam_guided", "cam_plus_plus", "hires_cam", "layer_cam", "x
 LAYER = Parameter("layer", "layer", None, "whose activations are shown; by default the last with positions")
 
 
-@method("grad_cam", title="Grad-CAM", family="cam", cost="1 evaluation for all layers", gradients=True, positions=True,
+@method("grad_cam", title="Grad-CAM", family="cam", rank=0, cost="1 evaluation for all layers", gradients=True, positions=True,
         default_sign="positive",
         paper="Selvaraju et al.: Grad-CAM, arXiv 1610.02391",
         parameters=(LAYER, Parameter("gradients", "choice", "all",

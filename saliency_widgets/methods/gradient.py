@@ -12,7 +12,7 @@ from .protocol import Context, Draft, Round
 from .registry import method
 
 
-@method("gradient", title="Gradient", family="gradient", cost="1 evaluation", gradients=True,
+@method("gradient", title="Gradient", family="gradient", rank=0, cost="1 evaluation", gradients=True,
         paper="Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, arXiv 1312.6034")
 def gradient(context: Context) -> Iterator[Round | Draft]:
     """∂score/∂x, `(C, H, W)`, in score units per unit of input; per unit of pixel value where `space="pixel"`."""
@@ -31,7 +31,7 @@ def per_value(context: Context, gradient: torch.Tensor) -> tuple[torch.Tensor, s
     return gradient * slope, f"{context.score.unit} per pixel value"
 
 
-@method("gradient_x_input", title="Gradient × input", family="gradient", cost="1 evaluation", gradients=True,
+@method("gradient_x_input", title="Gradient × input", family="gradient", rank=1, cost="1 evaluation", gradients=True,
         paper="Shrikumar, Greenside, Shcherbina, Kundaje: Not Just a Black Box, arXiv 1605.01713",
         warning="multiplies by the picture, which so shows through; gradient leaves it out",
         parameters=(

@@ -12,7 +12,8 @@ RANDOMISED = ("changes little when the model's weights are randomised (arXiv 181
               "not as evidence")
 
 
-@method("guided_backprop", title="Guided backprop", family="gradient", cost="1 evaluation", gradients=True, warning=RANDOMISED,
+@method("guided_backprop", title="Guided backprop", family="gradient", rank=3, cost="1 evaluation", gradients=True,
+        warning=RANDOMISED,
         paper="Springenberg et al.: Striving for Simplicity: The All Convolutional Net, arXiv 1412.6806")
 def guided_backprop(context: Context) -> Iterator[Round | Draft]:
     """The gradient with g·[x > 0]·[g > 0] at each ReLU, `(C, H, W)`, in the gradient's unit.
@@ -24,7 +25,7 @@ def guided_backprop(context: Context) -> Iterator[Round | Draft]:
     yield from _ruled(context, "guided", "the gradient that is positive at every activation")
 
 
-@method("deconvnet", title="Deconvnet", family="gradient", cost="1 evaluation", gradients=True, warning=RANDOMISED,
+@method("deconvnet", title="Deconvnet", family="gradient", rank=4, cost="1 evaluation", gradients=True, warning=RANDOMISED,
         paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, arXiv 1311.2901")
 def deconvnet(context: Context) -> Iterator[Round | Draft]:
     """The gradient with g·[g > 0] at each ReLU, whatever its input was, `(C, H, W)`, in the gradient's unit.

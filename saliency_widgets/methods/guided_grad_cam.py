@@ -11,7 +11,7 @@ from .protocol import Context, Draft, Round
 from .registry import method
 
 
-@method("guided_grad_cam", title="Guided Grad-CAM", family="cam", cost="2 evaluations", gradients=True, positions=True,
+@method("guided_grad_cam", title="Guided Grad-CAM", family="cam", rank=8, cost="2 evaluations", gradients=True, positions=True,
         parameters=(LAYER,), evaluations=lambda context, params: 2,
         warning="shows much the same picture when the network's weights are randomised (arXiv 1810.03292): "
                 "read it as a drawing of edges, not as evidence",

@@ -25,7 +25,7 @@ def _evaluations(context: Context, params: dict[str, Any]) -> int:
     return params["steps"] * (len(params["baseline"]) if several else 1) + 1
 
 
-@method("guided_ig", title="Guided IG", family="path", cost="1 evaluation a step, one after the other", gradients=True,
+@method("guided_ig", title="Guided IG", family="path", rank=2, cost="1 evaluation a step, one after the other", gradients=True,
         evaluations=_evaluations,
         paper="Kapishnikov et al.: Guided Integrated Gradients, arXiv 2106.09788",
         warning="multiplies by the picture, which so shows through",

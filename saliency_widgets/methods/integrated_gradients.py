@@ -28,7 +28,7 @@ def evaluations(context: Context, params: dict[str, Any]) -> int:
     return baselines * (params["steps"] + (1 if params["rule"] == "adaptive" else 2))
 
 
-@method("integrated_gradients", title="Integrated Gradients", family="path", cost="1 evaluation a step, and 1",
+@method("integrated_gradients", title="Integrated Gradients", family="path", rank=0, cost="1 evaluation a step, and 1",
         gradients=True, evaluations=evaluations,
         paper="Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, arXiv 1703.01365",
         warning="multiplies by the picture, which so shows through; multiply=False leaves it out",

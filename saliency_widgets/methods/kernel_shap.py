@@ -28,7 +28,7 @@ def _all(count: int, n: int) -> bool:
     return count <= 20 and 2 ** count <= n
 
 
-@method("kernel_shap", title="KernelSHAP", family="cut", cost="1 evaluation a sample", evaluations=_evaluations,
+@method("kernel_shap", title="KernelSHAP", family="cut", rank=4, cost="1 evaluation a sample", evaluations=_evaluations,
         paper="Lundberg, Lee: A Unified Approach to Interpreting Model Predictions, arXiv 1705.07874",
         parameters=(
             Parameter("n", "int", 1000, "how many samples, picture and bare fill among them", minimum=2, maximum=100_000,

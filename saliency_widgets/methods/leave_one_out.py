@@ -30,7 +30,7 @@ def _previews(context: Context, regions: Any, count: int) -> bool:
     return context.watched and regions is None and count > 2 * COARSE ** 2
 
 
-@method("leave_one_out", title="Leave-one-out", family="cut", cost="1 evaluation a region",
+@method("leave_one_out", title="Leave-one-out", family="cut", rank=0, cost="1 evaluation a region",
         paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, arXiv 1311.2901",
         evaluations=_evaluations,
         parameters=(

@@ -31,7 +31,7 @@ def _samples(game: Coalitions, n: int, seed: int) -> np.ndarray:
     return shown
 
 
-@method("lime", title="LIME", family="cut", cost="1 evaluation a sample", evaluations=_evaluations,
+@method("lime", title="LIME", family="cut", rank=3, cost="1 evaluation a sample", evaluations=_evaluations,
         paper="Ribeiro, Singh, Guestrin: “Why Should I Trust You?”: Explaining the Predictions of Any Classifier, "
               "arXiv 1602.04938",
         parameters=(

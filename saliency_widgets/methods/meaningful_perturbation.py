@@ -29,7 +29,7 @@ def _evaluations(context: Context, params: dict) -> int:
     return DISCS + 2 + params["iterations"]
 
 
-@method("meaningful_perturbation", title="Meaningful Perturbation", family="cut", cost="1 evaluation an iteration",
+@method("meaningful_perturbation", title="Meaningful Perturbation", family="cut", rank=5, cost="1 evaluation an iteration",
         gradients=True, signed=False, default_sign="positive", evaluations=_evaluations,
         paper="Fong, Vedaldi: Interpretable Explanations of Black Boxes by Meaningful Perturbation, arXiv 1704.03296",
         parameters=(

@@ -20,7 +20,7 @@ def _evaluations(context: Context, params: dict) -> int:
     return len(R.windows(context.shape[1:], params["window"], params["stride"])[0]) + 1
 
 
-@method("occlusion", title="Occlusion", family="cut", cost="1 evaluation a window", evaluations=_evaluations,
+@method("occlusion", title="Occlusion", family="cut", rank=1, cost="1 evaluation a window", evaluations=_evaluations,
         paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, arXiv 1311.2901",
         parameters=(
             Parameter("window", "grid", 32, "size of the window, or (height, width)", minimum=1, maximum=4096,

@@ -19,7 +19,7 @@ from .sampling import doubling
 FIRST = 32  # masks before the first draft
 
 
-@method("rise", title="RISE", family="cut", cost="1 evaluation a mask", evaluations=lambda context, params: params["n"],
+@method("rise", title="RISE", family="cut", rank=2, cost="1 evaluation a mask", evaluations=lambda context, params: params["n"],
         paper="Petsiuk, Das, Saenko: RISE: Randomized Input Sampling for Explanation of Black-box Models, arXiv 1806.07421",
         parameters=(
             Parameter("n", "int", 1000, "how many masks", minimum=2, maximum=100_000, choices=(250, 500, 1000, 2000, 4000)),

@@ -23,7 +23,7 @@ def _evaluations(context: Context, params: Mapping[str, Any]) -> int:
     return 1 + min(channels, params["limit"] or channels)
 
 
-@method("score_cam", title="Score-CAM", family="cam", cost="1 forward pass a channel", positions=True,
+@method("score_cam", title="Score-CAM", family="cam", rank=6, cost="1 forward pass a channel", positions=True,
         default_sign="positive", evaluations=_evaluations,
         paper="Wang et al.: Score-CAM, arXiv 1910.01279",
         parameters=(

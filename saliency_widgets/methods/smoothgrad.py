@@ -25,7 +25,7 @@ def _evaluations(context: Context, params: dict[str, Any]) -> int:
     return params["n"] * base.evaluations(context, base.validate(params["base_params"]))
 
 
-@method("smoothgrad", title="SmoothGrad", family="gradient", cost="n times its base", gradients=True,
+@method("smoothgrad", title="SmoothGrad", family="gradient", rank=2, cost="n times its base", gradients=True,
         evaluations=_evaluations,
         paper="Smilkov et al.: SmoothGrad, arXiv 1706.03825; squared: Hooker et al., arXiv 1806.10758; "
               "variance (VarGrad): Adebayo et al., arXiv 1810.03307",

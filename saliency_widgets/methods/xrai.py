@@ -27,7 +27,7 @@ def _evaluations(context: Context, params: dict[str, Any]) -> int:
     return evaluations(context, {**_PATH, **params})
 
 
-@method("xrai", title="XRAI", family="path", cost="1 evaluation a step, and 1", gradients=True, evaluations=_evaluations,
+@method("xrai", title="XRAI", family="path", rank=3, cost="1 evaluation a step, and 1", gradients=True, evaluations=_evaluations,
         paper="Kapishnikov, Bolukbasi, Viégas, Terry: XRAI, arXiv 1906.02825",
         parameters=(
             Parameter("steps", "int", 64, "intervals on the path of Integrated Gradients; doubling reuses every point",
