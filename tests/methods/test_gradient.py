@@ -70,3 +70,20 @@ def test_a_linear_classifiers_gradient_is_the_same_for_every_picture():
     np.testing.assert_array_equal(*maps)
     ig = Session(model, tensor((8, 8))).map("integrated_gradients", steps=4, target=1).values
     np.testing.assert_allclose(ig, maps[0] * tensor((8, 8)).numpy(), atol=1e-12)
+
+
+def test_gradient_times_input_counts_from_zero_of_the_input_space_or_from_a_fill():
+    model, x = small(), (tensor() - 0.5) / 0.25
+    session = Session(model, x, mean=(0.5,) * 3, std=(0.25,) * 3)
+    slope = session.map("gradient").values
+    np.testing.assert_allclose(session.map("gradient_x_input").values, slope * x.numpy(), atol=1e-12)
+    np.testing.assert_allclose(session.map("gradient_x_input", baseline="black").values, slope * (x.numpy() + 2), atol=1e-12)
+    np.testing.assert_allclose(session.map("gradient_x_input", baseline=1.0).values, slope * (x.numpy() - 2), atol=1e-12)
+    np.testing.assert_allclose(session.map("gradient_x_input", baseline=x / 2).values, slope * x.numpy() / 2, atol=1e-12)
+    assert session.stats.backward_samples == 1 and session.map("gradient_x_input").unit == "logit"
+    noise = [session.map("gradient_x_input", baseline="noise", seed=s).values for s in (0, 1)]
+    assert np.abs(noise[0] - noise[1]).max() > 0
+    same = session.map("gradient_x_input", baseline=x)
+    assert not same.values.any() and "picture equals the baseline" in same.warnings[0]
+    with pytest.raises(ValueError, match="baseline='grey' does not fit.*zero, black"):
+        session.map("gradient_x_input", baseline="grey")

@@ -158,3 +158,12 @@ def test_refining_doubles_on_request_only():
     fine = session.refine("integrated_gradients", steps=2, tolerance=abs(coarse.residual) / 10)
     assert coarse.params["steps"] == 2 and fine.params["steps"] > 2
     assert abs(fine.residual) < abs(coarse.residual) / 10 or fine.params["steps"] == 1024
+
+
+def test_a_noise_baseline_is_drawn_by_its_seed():
+    session = Session(small(), tensor())
+    same, again, other = (session.map("integrated_gradients", steps=4, baseline="noise", seed=s).values for s in (0, 0, 1))
+    np.testing.assert_array_equal(same, again)
+    assert np.abs(same - other).max() > 1e-3
+    with pytest.raises(ValueError, match="at least one"):
+        session.map("integrated_gradients", baseline=[])

@@ -1,4 +1,6 @@
 """SmoothGrad against plain means over its own noise, over every base, and what it keeps."""
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -19,11 +21,11 @@ def copies(x, n, level, seed=0):
     return [x + sigma * normal(seed, i, tuple(x.shape), x.dtype) for i in range(n)]
 
 
-def maps(base, params={}, n=4, level=0.2, seed=0):
+def maps(base, params=None, n=4, level=0.2, seed=0):
     """The base's own maps of each noisy copy, one by one."""
     model, x = small(), tensor()
     target = Session(model, x).target
-    return np.stack([explain(model, copy, base, target=target, mean=(0,) * 3, std=(1,) * 3, **params).values
+    return np.stack([explain(model, copy, base, target=target, mean=(0,) * 3, std=(1,) * 3, **(params or {})).values
                      for copy in copies(x, n, level, seed)])
 
 
@@ -49,7 +51,8 @@ def test_squared_and_variance():
 @pytest.mark.parametrize("base, params", [
     ("gradient_x_input", {}), ("integrated_gradients", {"steps": 5}), ("integrated_gradients", {"steps": 6, "rule": "adaptive"}),
     ("integrated_gradients", {"steps": 3, "rule": "midpoint", "multiply": False}), ("blur_ig", {"steps": 5, "sigma": (1, 9)}),
-    ("blur_ig", {"rule": "pair"}), ("guided_ig", {"steps": 4}), ("expected_gradients", {"n": 3, "backgrounds": ["black", "white"]})])
+    ("blur_ig", {"rule": "pair"}), ("guided_ig", {"steps": 4}),
+    ("expected_gradients", {"n": 3, "backgrounds": ["black", "white"]})])
 def test_any_base_runs_on_the_noisy_pictures(base, params):
     wanted = maps(base, params).mean(0)
     got = smooth(base=base, base_params=params)
@@ -86,6 +89,7 @@ def test_raising_n_adds_samples():
 
 def test_gradients_of_long_bases_are_never_kept():
     session = Session(small(), tensor(seed=4))
+    gc.collect()  # models of other tests must not be forgotten meanwhile
     before, items = STORE.nbytes, len(STORE)
     smooth(session, base="integrated_gradients", base_params={"steps": 16}, n=6)
     assert session.stats.backward_samples == session.stats.plan == 17 * 6
