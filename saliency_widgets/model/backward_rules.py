@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from .calls import CallMode, Places, differentiating, in_backward, out_of_place, spelling, tensors_of, with_tensors
+from .calls import CallMode, Places, RuleError, differentiating, in_backward, out_of_place, spelling, tensors_of, with_tensors
 from .census import Census, Counted, Coverage
 
 __all__ = ["RULES", "Call", "Coverage", "Rewriting", "Rule", "detour", "register", "scaled"]
@@ -160,12 +160,16 @@ class Rewriting:
 
     def __exit__(self, kind: type | None, *error: object) -> None:
         self._stack.close()
+        left = len(self._records) - self._position if self._position else 0
         self._records.clear()
+        if kind is None and left:
+            raise RuleError(f"the model made {left} calls more for the reference than for the input, so {self.rule.name} cannot "
+                            f"compare them: it wants a model that calls the same operations for both")
         if kind is None and self.census.calls and not self.rewritten:
             names = ", ".join(list(self.census.missed)[:4])
-            raise ValueError(f"none of the {self.census.calls} activation calls ({names}) could be rewritten for "
-                             f"{self.rule.name!r}: scripted, traced or exported code and operations without a rule are out of "
-                             f"its reach; give the eager model, or use gradient, integrated_gradients or leave_one_out")
+            raise RuleError(f"none of the {self.census.calls} activation calls ({names}) could be rewritten for "
+                            f"{self.rule.name!r}: scripted, traced or exported code and operations without a rule are out of "
+                            f"its reach; give the eager model, or use gradient, integrated_gradients or leave_one_out")
 
     @property
     def coverage(self) -> Coverage:
@@ -251,19 +255,19 @@ class Rewriting:
         if not self.rule.paired or not self.rule.recorded(name, args):
             return None
         if in_backward():
-            raise ValueError(f"{self.rule.name} compares two runs call by call, and this model repeats calls in its backward "
-                             f"pass (checkpointing): switch that off, for example with memory_efficient=False")
+            raise RuleError(f"{self.rule.name} compares two runs call by call, and this model repeats calls in its backward "
+                            f"pass (checkpointing): switch that off, for example with memory_efficient=False")
         if not self._records:
-            raise ValueError(f"{self.rule.name} compares two runs: run the reference inside recording() first")
+            raise RuleError(f"{self.rule.name} compares two runs: run the reference inside recording() first")
         if self._position == len(self._records):
-            raise ValueError(f"the model called {name} once more for the input than for the reference, so {self.rule.name} "
-                             f"cannot compare them: it wants a model that calls the same operations for both")
+            raise RuleError(f"the model called {name} once more for the input than for the reference, so {self.rule.name} "
+                            f"cannot compare them: it wants a model that calls the same operations for both")
         was, reference, options = self._records[self._position]
         self._position += 1
         shapes = [[tuple(t.shape) for t in tensors_of(side)] for side in ((args, kwargs), (reference, options))]
         if was != name or shapes[0] != shapes[1]:
-            raise ValueError(f"the model called {was} on {shapes[1]} for the reference and {name} on {shapes[0]} for the input, "
-                             f"so {self.rule.name} cannot compare them: it wants the same operations on the same shapes")
+            raise RuleError(f"the model called {was} on {shapes[1]} for the reference and {name} on {shapes[0]} for the input, "
+                            f"so {self.rule.name} cannot compare them: it wants the same operations on the same shapes")
         return reference, options
 
 

@@ -20,6 +20,10 @@ _SAME = {"multiply": "mul", "divide": "div", "true_divide": "div", "clip": "clam
 _in_backward_id = getattr(torch._C, "_current_graph_task_id", None)
 
 
+class RuleError(ValueError):
+    """A backward rule cannot be applied to what the model does."""
+
+
 def in_backward() -> bool:
     """Whether a backward pass runs on this thread: `torch.utils.checkpoint` repeats forward calls there."""
     return _in_backward_id is not None and _in_backward_id() != -1

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .calls import RuleError
 from .clone import unwrap
 
 # Where scores are looked for in a dict or an object.
@@ -105,11 +106,12 @@ def _short(tensor: Tensor) -> str:
 def call_model(model: Callable[[Tensor], Any], x: Tensor) -> Any:
     """Run the model on `x` `(N, C, H, W)`.
 
-    ValueError, with the model's own error chained, when it fails; running out of memory passes through.
+    ValueError, with the model's own error chained, when it fails; running out of memory passes through, and so does what
+    a backward rule says of the model.
     """
     try:
         return model(x)
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, RuleError):
         raise
     except Exception as error:
         raise ValueError(_complaint(model, x, error)) from error
