@@ -15,6 +15,7 @@ UNEXPLAINED = 0.01  # a sum further than this share from the score is put into w
 
 
 @method("lrp", title="LRP", family="gradient", rank=5, cost="1 evaluation", gradients=True,
+        warning="relevance follows the picture's own values, which so show through; gradient leaves them out",
         paper="Bach et al.: On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation, "
               "PLoS ONE 10(7), 2015; Montavon et al.: Layer-Wise Relevance Propagation: An Overview, 2019; "
               "Achtibat et al.: AttnLRP, arXiv 2402.05602",
