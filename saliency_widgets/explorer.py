@@ -13,8 +13,9 @@ import numpy as np
 import traitlets
 
 from .engine.worker import Worker
-from .granting import SAME, Granting, Wish, to_uint8
+from .granting import SAME, Granting, Wish
 from .methods.registry import find, methods
+from .model.pictures import to_uint8
 from .saliency_map import SaliencyMap
 from .session import Session
 from .widgets.controls import Params
@@ -66,7 +67,7 @@ class Explorer(Granting, ipywidgets.VBox):
                   run=self._pay, param=self._set_param, point=lambda _: self._ask(hand=True), region=self._choose_region,
                   file=self._open_file, refresh=self.refresh, cancel=self.cancel),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
-            layers=self.session.cam_layers, default_layer=self.session.default_layer, absent=absent)
+            layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
         super().__init__(children=self.face.children)
         self.add_class("sw-explorer")
         for name in self.params:
@@ -77,7 +78,7 @@ class Explorer(Granting, ipywidgets.VBox):
             self.method = self._first(method, absent)
             self._show_picture()
             if self.method != method:
-                self.face.status.show(*self._facts(f"{absent[find(method).family]}: {find(self.method).title} instead"))
+                self.face.status.show(*self._facts(f"{absent[method]}: {find(self.method).title} instead"))
             self._show_classes(self.target)
             self.face.method.select(self.method)
         self._ready = True
@@ -316,20 +317,18 @@ class Explorer(Granting, ipywidgets.VBox):
         return [self.session.label(i) for i in range(len(self.session.logits))] if self.session.labels is not None else []
 
     def _absent(self) -> dict[str, str]:
-        """Families that this model cannot serve, with the reason."""
+        """Methods that this model cannot serve, with the reason."""
         why = {}
-        for method in methods().values():
+        for name, method in methods().items():
             if method.gradients and self.session.subject.script:
-                why[method.family] = "a scripted model gives no gradients"
+                why[name] = "a scripted model gives no gradients"
             elif method.positions and self.session.default_layer is None:
-                why[method.family] = f"no layer with positions, so no {method.title}"
+                why[name] = f"no layer with positions, so no {method.title}"
         return why
 
     def _first(self, wanted: str, absent: dict[str, str]) -> str:
         """The wanted method, or, where the model cannot serve it, the first that it can."""
-        if find(wanted).family not in absent:
-            return wanted
-        return next(name for name, method in methods().items() if method.family not in absent)
+        return wanted if wanted not in absent else next(name for name in methods() if name not in absent)
 
     def _choose_region(self, region: int) -> None:
         """Show one region taken away, from what is kept."""
@@ -338,5 +337,7 @@ class Explorer(Granting, ipywidgets.VBox):
             if map is None or map.regions is None or not hasattr(body, "choose"):
                 return
             inputs = self.session.inputs
-            filled = self.session.picture.space.to_pixels(inputs.filled(inputs.fill(map.params["fill"])))
+            fill = map.params["fill"]
+            fill = inputs.fill(fill[0] if isinstance(fill, (list, tuple)) else fill, map.params.get("seed", 0))
+            filled = self.session.picture.space.to_pixels(inputs.filled(fill))
             body.choose(region, to_uint8(filled), self.session.picture.shown)

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from .engine.probe import Blurred, Input, OnPath
 from .engine.worker import Cancelled, Ticket
 from .methods.registry import find
 from .model.pictures import to_uint8
 from .saliency_map import SaliencyMap
 from .widgets import showing
 from .widgets.controls import same
-from .widgets.face import HINTS
+from .widgets.film_panel import FilmPanel
+from .widgets.path import PathPanel
 from .widgets.words import duration
 
 EXPENSIVE = 3.0  # seconds; what a hand asks for and costs more waits for a click that knows the price
+WINDOWED = ("trapezoid", "secant")  # rules whose windows cost nothing
 SAME = object()  # the picture stays
 
 
@@ -79,7 +82,7 @@ class Granting:
         finally:
             self.remove_class("sw-busy")
             if ticket.newest:
-                self.face.progress.rest(HINTS.get(find(self.method).family, ""))
+                self.face.progress.rest(getattr(self.face.method.bodies[self.method], "hint", ""))
 
     def _ask_first(self, wish: Wish, missing: int, seconds: float | None) -> None:
         """Offer the map at its price: it was too dear to begin with, or was stopped."""
@@ -171,25 +174,50 @@ class Granting:
             self.face.rows.rows[1].leave()
 
     def _look_closer(self, wish: Wish) -> None:
-        """The pictures at one point of the path, all from what is kept."""
-        body, session = self.face.method.bodies[wish.method], self.session
-        if not hasattr(body, "show_point") or not self._wanted(wish) or self._shown[0] is None:
+        """What there is at the playhead: one point of a path, or one stage of a film, all from what is kept."""
+        body = self.face.method.bodies[wish.method]
+        if not self._wanted(wish) or self._shown[0] is None:
             return
-        low, high = wish.params["alpha"]
-        alpha, baseline = float(np.clip(wish.point, low, high)), wish.params["baseline"]
-        if isinstance(baseline, (list, tuple)):
-            baseline = baseline[0]
-        inputs = session.inputs
-        filled = inputs.filled(inputs.fill(baseline))
-        picture = to_uint8(session.picture.space.to_pixels(filled + alpha * (inputs.image - filled)))
-        known = body.alphas if body.alphas.size else np.array([alpha])
-        gradient = session.gradient_on_path(baseline, float(known[np.abs(known - alpha).argmin()]), wish.target)
+        if hasattr(body, "show_point"):
+            self._show_point(wish, body)
+        elif hasattr(body, "show_stage"):
+            with self._publishing():
+                self._show_stage(wish, body)
+
+    def _show_point(self, wish: Wish, body: PathPanel) -> None:
+        """The picture, the gradient and the sum so far at one point of a path."""
+        session, params, axis = self.session, wish.params, body.axis
+        low, high = params[axis]
+        at = float(np.clip(wish.point, low, high))
+        if axis == "alpha":
+            baseline = params["baseline"]
+            baseline = baseline[0] if isinstance(baseline, (list, tuple)) else baseline
+            fill = session.inputs.fill(baseline, params.get("seed", 0))
+
+            def named(value: float) -> Input:
+                return OnPath(fill, value)
+        else:
+            named = Blurred
+        picture = to_uint8(session.picture.space.to_pixels(session.inputs.tensor(named(at))))
+        known = body.alphas if body.alphas.size else np.array([at])
+        gradient = session.gradient_at(named(float(known[np.abs(known - at).argmin()])), wish.target)
         total = None
-        if wish.params["rule"] == "trapezoid" and alpha > low:
-            part = {**wish.params, "alpha": (low, alpha)}  # a part of the window: no evaluation
+        if params.get("rule") in WINDOWED and at > low:
+            part = {**params, axis: (low, at)}  # a part of the window: no evaluation
             total = session.run(wish.method, part, target=wish.target).heatmap()
         with self._publishing():
-            body.show_point(alpha, low, picture, None if gradient is None else np.abs(gradient).max(0), total)
+            body.show_point(at, low, picture, None if gradient is None else np.abs(gradient).max(0), total)
+
+    def _show_stage(self, wish: Wish, body: FilmPanel) -> None:
+        """The stage of a film at the playhead, on the stage, too, where it is a map of the picture."""
+        map = self._shown[0]
+        if map.method != wish.method or not map.final:
+            return
+        stage = body.show_stage(wish.point)
+        if stage is not None and "mask" in stage:
+            last = stage is body.film[-1]
+            shown = map if last else replace(map, values=stage["mask"][None].astype(np.float32) / 255)
+            showing.put(self.face.layers[0], shown, self._subject(wish))
 
     # ---- what is shown of it
 
@@ -209,7 +237,7 @@ class Granting:
                 if before is not None and before.final:
                     self._shown[1], self._about[1] = before, self._about[0]
                     showing.keep_below(lower, before, family, upper.words)
-                showing.begin(upper, family)
+                showing.begin(upper, family, map)
                 self.face.stage.canvas.set_regions(None)
             self._shown[0], self._about[0] = map, (wish.target, wish.contrast)
             showing.put(upper, map, self._subject(wish))
@@ -217,8 +245,9 @@ class Granting:
             if family == "cut":
                 self.face.stage.canvas.set_regions(map.regions)
             self.face.method.show(map)
-            if family == "cut" and map.final:
-                self._choose_region(self.face.method.bodies[map.method].region)
+            region = getattr(self.face.method.bodies[map.method], "region", None)
+            if region is not None and map.final:
+                self._choose_region(region)
 
     def _subject(self, wish: Wish) -> str:
         """What the map speaks of: a class, or a class rather than another."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from . import kernels
 from .engine.inputs import Inputs
-from .engine.probe import Fill, OnPath, Score, log_probabilities
+from .engine.probe import Fill, Input, OnPath, Score, log_probabilities
 from .engine.runner import LARGE_OUTPUT, Progress, Runner, Stopping
 from .engine.stats import Stats
 from .engine.subject import ModelChanged, Subject
@@ -360,11 +360,14 @@ class Session:
         each = runner.seconds(context.gradient(None) if method.gradients else context.forward(None))
         return count, None if each is None else count * each
 
+    def gradient_at(self, name: Input, target: int | str | None = None) -> np.ndarray | None:
+        """The kept gradient `(C, H, W)` at a named input, or None where none is kept."""
+        found = self._opened.runner.stored(self._context(target, watched=False).gradient(name))
+        return None if found is None else found.gradient.cpu().numpy()
+
     def gradient_on_path(self, baseline: Any, alpha: float, target: int | str | None = None) -> np.ndarray | None:
         """The kept gradient `(C, H, W)` at a grid point α of the path from `baseline`, or None where none is kept."""
-        context = self._context(target, watched=False)
-        found = self._opened.runner.stored(context.gradient(OnPath(context.fill(baseline), alpha)))
-        return None if found is None else found.gradient.cpu().numpy()
+        return self.gradient_at(OnPath(self.inputs.fill(baseline), alpha), target)
 
     def refresh(self) -> None:
         """Look at the model anew and forget what was computed for it."""

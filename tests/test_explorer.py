@@ -37,15 +37,23 @@ def test_first_sight_is_grad_cam_of_the_predicted_class(ex):
 
 
 def test_every_method_gives_a_finished_map(ex):
-    heard = []
+    heard, refused = [], []
     ex.on_map(heard.append)
     for name, method in methods().items():
+        for parameter, few in {"iterations": 6, "n": 250, "steps": 8}.items():
+            if ex.params[name].has_trait(parameter):
+                setattr(ex.params[name], parameter, few)
         ex.method = name
-        assert ex.wait() and ex.error == ""
+        assert ex.wait()
+        if "attention" in name:  # which this network has not: said in words, and nothing of another method stays beside it
+            assert "no attention" in ex.error and ex.face.method.evidence.layout.visibility == "hidden"
+            refused.append(name)
+            continue
+        assert ex.error == "", name
         assert ex.maps[name].final and ex.maps[name].target == ex.target
         assert ex.face.layers[0].name == method.title and not ex.face.layers[0].stale
         assert ex.face.method.body.children == (ex.face.method.bodies[name],)
-    assert {m.method for m in heard} == set(methods()) and all(m.final for m in heard)
+    assert {m.method for m in heard} | set(refused) == set(methods()) and all(m.final for m in heard)
 
 
 def test_the_last_map_of_another_method_stays_below(ex):
@@ -228,7 +236,7 @@ def test_cancel_stops_and_the_explorer_goes_on():
         time.sleep(0.01)
     ex.face.stage.canvas._on_key("Escape")
     assert ex.wait(5) and "leave_one_out" not in ex.maps and not ex.face.layers[0].stale
-    assert ex.face.method.body.children == (ex.face.method.rows["leave_one_out"],)
+    assert ex.face.method.body.children == (ex.face.method.rows["cut"],)
     ex.session.subject.clone.pause = 0.0
     ex.method = "gradient"
     assert ex.wait() and ex.maps["gradient"].final
@@ -252,7 +260,7 @@ def test_what_is_dear_waits_for_a_click(monkeypatch):
     ex.session.subject.clone.pause = 0.02
     ex.face.method.pills["cut"].click()
     assert ex.wait() and ex.method == "leave_one_out" and "leave_one_out" not in ex.maps
-    rows = ex.face.method.rows["leave_one_out"]
+    rows = ex.face.method.rows["cut"]
     assert ex.face.method.body.children == (rows,) and "≈" in rows.costs["leave_one_out"].value
     rows.buttons["leave_one_out"].click()
     assert ex.wait(60) and ex.maps["leave_one_out"].final

@@ -49,7 +49,7 @@ class CamPanel(ipywidgets.VBox):
 
     def __init__(self, controls: dict[str, Control], layers: Sequence[Any], default: str | None,
                  on_layer: Callable[[str], None]):
-        self._on_layer, self._syncing = on_layer, False
+        self._on_layer, self._syncing, self.hint = on_layer, False, ""
         self.layers = {layer.name: layer for layer in layers}
         self.default = default
         self.film = Film()
@@ -64,12 +64,14 @@ class CamPanel(ipywidgets.VBox):
     def show(self, map: SaliencyMap) -> None:
         """Show the maps of all layers; one that is not among the eight takes the place of its neighbour."""
         maps = map.details.get("maps") or {}
-        names = [name for name in self.layers if name in maps]
+        # In the order of the layers; attention has places of its own, in the order in which the map lists them.
+        names = [name for name in self.layers if name in maps] or list(maps)
         if not names:
             return
+        self.hint = "any layer: no further evaluation" if len(names) > 1 else ""
         chosen = map.details.get("layer") or map.params.get("layer") or self.default
         frames = choose_frames(names, self.default, chosen)
-        titles = {name: layer_title(self.layers[name]) for name in frames}
+        titles = {name: layer_title(self.layers[name]) for name in frames if name in self.layers}
         self._syncing = True
         try:
             self.film.show({name: np.maximum(np.asarray(maps[name]), 0) for name in frames}, titles)

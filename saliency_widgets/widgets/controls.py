@@ -1,6 +1,7 @@
 """Controls made from what a method declares: one widget per parameter, and the typed traits behind them."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -101,13 +102,33 @@ def say(value: Any) -> str:
     return "own"
 
 
-def ladder(parameter: Any) -> list[int]:
-    """Sensible values of an integer parameter: what it declares, else powers of two within its range."""
+def ladder(parameter: Any) -> list[Any]:
+    """Sensible values of a number: what it declares, else powers of two (floats: 1, 3, 10 …) within its range."""
     if parameter.choices:
         return list(parameter.choices)
-    low, high = parameter.minimum or 1, parameter.maximum or 1024
-    steps = {2**k for k in range(3, 11) if low <= 2**k <= high}
-    return sorted(steps | {int(parameter.default)})
+    low, high = parameter.minimum or 0, math.inf if parameter.maximum is None else parameter.maximum
+    if parameter.kind == "float":
+        steps = {parameter.default * 10.0**k * c for k in range(-2, 3) for c in (1, 3)} | {0.0}
+        return sorted({float(f"{v:.3g}") for v in steps if low <= v <= high} | {parameter.default})
+    steps = {2**k for k in range(3, 11)} | {0}
+    return sorted({v for v in steps if low <= v <= min(high, 1024)} | {int(parameter.default)})
+
+
+def slides(parameter: Any) -> bool:
+    """Whether a float's range can be walked on a slider: it ends, and the default does not stick to its beginning."""
+    if parameter.kind != "float" or parameter.maximum is None:
+        return False
+    width = parameter.maximum - (parameter.minimum or 0.0)
+    return parameter.step is not None or parameter.default in (0.0, parameter.maximum) or parameter.default > width / 20
+
+
+def pace(parameter: Any) -> float:
+    """A slider's step: the declared one, else about a hundredth of the range as 1, 2 or 5 times a power of ten."""
+    if parameter.step is not None:
+        return parameter.step
+    rough = (parameter.maximum - (parameter.minimum or 0.0)) / 100
+    power = 10.0 ** math.floor(math.log10(rough))
+    return power * max(c for c in (1, 2, 5) if c * power <= rough * (1 + 1e-9))
 
 
 def named(widget: ipywidgets.DOMWidget, name: str, tip: str = "") -> ipywidgets.DOMWidget:
@@ -118,7 +139,11 @@ def named(widget: ipywidgets.DOMWidget, name: str, tip: str = "") -> ipywidgets.
 
 
 class Control:
-    """One parameter's widget, kept equal to its trait; `on_hand(name, value)` hears what a hand changes."""
+    """One parameter's widget, kept equal to its trait; `on_hand(name, value)` hears what a hand changes.
+
+    `layers` are the layers to choose from; where `default_layer` is None a layer of None has a line of its own. What only
+    code can give (mappings, backgrounds) is shown, not changed.
+    """
 
     def __init__(self, parameter: Any, params: MethodParams, on_hand: Callable[[str, Any], None],
                  layers: tuple[str, ...] = (), default_layer: str | None = None):
@@ -130,30 +155,52 @@ class Control:
         self.show(getattr(params, parameter.name))
         self.widget.observe(self._by_hand, "index" if self.listed else "value")
         params.observe(self._by_code, parameter.name)
+        if parameter.kind == "window" and params.has_trait(self._limit):
+            params.observe(lambda change: self.widget.set_trait("max", change["new"]), self._limit)
+
+    @property
+    def _limit(self) -> str:
+        """The parameter that ends a window's axis, where there is one: `sigma_max` for `sigma`."""
+        return f"{self.parameter.name}_max"
 
     def _options(self) -> list[tuple[str, Any]]:
         parameter, kind = self.parameter, self.parameter.kind
-        if kind == "int":
+        if kind in ("int", "float"):
             return [(say(v), v) for v in ladder(parameter)]
         if kind == "grid":
             return [(f"{n} × {n}", (n, n)) for n in parameter.choices or (7, 14, 28)]
         if kind == "layer":
-            return [(name, name) for name in self._layers]
+            nothing = [] if self._default_layer else [("none", None)]
+            return nothing + [(name, name) for name in self._layers]
+        if kind == "regions":
+            nothing = [("grid", None)] if parameter.default is None else []
+            return nothing + [(say(v), v) for v in parameter.choices]
         return [(say(v), v) for v in parameter.choices or ()]
 
     def _make(self) -> ipywidgets.DOMWidget:
         parameter, words = self.parameter, self.parameter.name.replace("_", " ")
-        if parameter.kind == "window":
-            low, high = parameter.minimum or 0.0, 1.0 if parameter.maximum is None else parameter.maximum
+        kind, low = parameter.kind, parameter.minimum or 0.0
+        if kind == "window":
+            high = 1.0 if parameter.maximum is None else parameter.maximum
+            high = getattr(self.params, self._limit, high)
             slider = ipywidgets.FloatRangeSlider(min=low, max=high, step=parameter.step or 0.01, readout=False,
                                                  value=(low, high), layout={"width": "auto"})
             slider.add_class("sw-window")
             return named(slider, f"{words} window", parameter.help)
-        if parameter.kind == "float":
-            return named(ipywidgets.FloatSlider(min=parameter.minimum or 0.0, max=parameter.maximum or 1.0,
-                                                step=parameter.step or 0.01, description=words), words, parameter.help)
-        if parameter.kind == "bool":
+        if slides(parameter):
+            step = pace(parameter)
+            digits = max(0, -math.floor(math.log10(step) + 1e-9))
+            # Only the last position counts: a drag of these would begin a new map at every step.
+            return named(ipywidgets.FloatSlider(min=low, max=parameter.maximum, step=step, description=words,
+                                                readout_format=f".{digits}f", continuous_update=False), words, parameter.help)
+        if kind == "bool":
             return named(ipywidgets.Checkbox(description=words, indent=False), words, parameter.help)
+        if kind == "index" or (kind == "int" and not parameter.choices and parameter.maximum is None):
+            field = ipywidgets.Text(description=words, placeholder="auto" if kind == "index" else "", continuous_update=False)
+            field.add_class("sw-number")
+            return named(field, words, parameter.help)
+        if kind in ("mapping", "backgrounds"):
+            return named(ipywidgets.Text(description=words, disabled=True), words, f"{parameter.help}; set it in code")
         # The menu holds words alone: a value may be an array, which ipywidgets cannot look up among others.
         self.values = [value for _, value in self._options()]
         return named(ipywidgets.Dropdown(options=[words for words, _ in self._options()], description=words), words,
@@ -163,6 +210,11 @@ class Control:
     def listed(self) -> bool:
         """Whether the widget is a menu of values."""
         return isinstance(self.widget, ipywidgets.Dropdown)
+
+    @property
+    def written(self) -> bool:
+        """Whether the widget is a field of text."""
+        return isinstance(self.widget, ipywidgets.Text)
 
     def show(self, value: Any) -> None:
         """Let the widget say `value` without counting that as a hand's doing."""
@@ -180,18 +232,35 @@ class Control:
                 if [words for words, _ in options] != list(self.widget.options):
                     self.widget.options = [words for words, _ in options]
                 self.widget.index = next(i for i, v in enumerate(self.values) if same(v, value))
+            elif self.written:
+                self.widget.value = self._written(value)
             elif not same(self.widget.value, value):
                 self.widget.value = value
         finally:
             self._syncing = False
 
+    def _written(self, value: Any) -> str:
+        if self.parameter.kind == "mapping":
+            return ", ".join(f"{k} {say(v)}" for k, v in value.items()) or "defaults"
+        if self.parameter.kind == "backgrounds":
+            return "the session's" if value is None else f"{len(value)} given"
+        return "" if value is None else str(value)
+
     def _by_hand(self, change: Any) -> None:
         value = change["new"]
         if self._syncing or value is None:
             return
-        value = self.values[value] if self.listed else value
-        if not same(value, getattr(self.params, self.parameter.name)):
+        before = getattr(self.params, self.parameter.name)
+        if self.listed:
+            value = self.values[value]
+        elif self.written:
+            text = value.strip()
+            # What is no number goes on as it is: the parameter refuses it in words.
+            value = int(text) if text.lstrip("-").isdigit() else text or (None if self.parameter.kind == "index" else before)
+        if not same(value, before):
             self.on_hand(self.parameter.name, value)
+        if self.written:
+            self.show(getattr(self.params, self.parameter.name))
 
     def _by_code(self, change: Any) -> None:
         self.show(change["new"])

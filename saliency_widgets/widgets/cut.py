@@ -23,6 +23,8 @@ class CutPanel(ipywidgets.VBox):
     `on_region(number)` hears the click; `choose` shows a region without calling it.
     """
 
+    hint = "any class: no further evaluation"
+
     def __init__(self, controls: dict[str, Control], on_region: Callable[[int], None]):
         self._on_region = on_region
         scales = {"x": bqplot.OrdinalScale(domain=[0]), "y": bqplot.LinearScale()}
@@ -72,7 +74,8 @@ class CutPanel(ipywidgets.VBox):
         # The words keep clear of the bars: right of the tall ones, or, where those are small, under them on the left.
         below = y.max / (y.max - y.min or 1.0) < 0.5
         (self.words.add_class if below else self.words.remove_class)("sw-below")
-        self.words.value = (f"drop of {len(scores)} regions, ranked<br>"
+        what = "drop" if "after" in map.details else "share"
+        self.words.value = (f"{what} of {len(scores)} regions, ranked<br>"
                             f"{signed(ranked[0])} to {signed(ranked[-1])} {escape(map.unit)}")
         self.choose(self.region if again else int(self.ranks[0]))
 
@@ -93,10 +96,14 @@ class CutPanel(ipywidgets.VBox):
         share = float((np.asarray(map.regions) == region).mean()) if map.regions is not None else 0.0
         before, after = map.details.get("before"), map.details.get("after")
         lines = [f"<div class=sw-m>{escape(map.label)}</div>"]
-        if before is not None and after is not None:
-            lines.append(f"<div class=sw-big>{plain(before, 3)} → {plain(float(after[region]), 3)}</div>")
-        lines += [f"<div>{signed(-float(map.region_scores[region]))} <span class=sw-m>{escape(map.unit)}</span></div>",
-                  f"<div class=sw-m>region {region}, {percent(share)}</div>", "<div class=sw-m>✓ evaluated</div>"]
+        score = float(map.region_scores[region])
+        if after is not None:  # taken away and seen; else its share was estimated from many pictures
+            lines.append(f"<div class=sw-big>{plain(before, 3)} → {plain(float(after[region]), 3)}</div>"
+                         if before is not None else "")
+            score = -score
+        lines += [f"<div>{signed(score)} <span class=sw-m>{escape(map.unit)}</span></div>",
+                  f"<div class=sw-m>region {region}, {percent(share)}</div>",
+                  f"<div class=sw-m>{'✓ evaluated' if after is not None else 'estimated'}</div>"]
         self.numbers.value = "".join(lines)
         if photograph is not None and map.regions is not None and np.shape(photograph)[:2] == map.regions.shape:
             off = np.asarray(map.regions) == region

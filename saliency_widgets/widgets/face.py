@@ -17,9 +17,6 @@ from .readout import Readout
 from .stage import Stage, Tools
 from .status import ProgressLine, StatusLine
 
-HINTS = {"path": "any α window: no further evaluation", "cam": "any layer: no further evaluation",
-         "cut": "any class: no further evaluation"}
-
 
 @dataclass(frozen=True)
 class Hands:
@@ -75,9 +72,7 @@ class Face:
     def set_picture(self, picture: Any) -> None:
         """Show another photograph, uint8 `(H, W, 3)`, everywhere it appears."""
         self.stage.set_picture(picture)
-        for body in self.method.bodies.values():
-            if hasattr(body, "set_picture"):
-                body.set_picture(picture)
+        self.method.set_picture(picture)
 
     def close(self) -> None:
         """Close every widget of ours, shown or hidden, with layouts, styles, links and plots."""

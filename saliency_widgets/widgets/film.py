@@ -28,8 +28,12 @@ class Film(Part):
         """Names of the maps, in order."""
         return [thumb["name"] for thumb in self.thumbs]
 
-    def show(self, maps: Mapping[str, np.ndarray], titles: Mapping[str, str] | None = None) -> None:
-        """Replaces all maps: name → (h, w); values below zero count as zero. One message."""
+    def show(self, maps: Mapping[str, np.ndarray], titles: Mapping[str, str] | None = None,
+             captions: Mapping[str, str] | None = None) -> None:
+        """Replaces all maps: name → (h, w); values below zero count as zero. One message.
+
+        A caption stands beside the name, by default the map's size.
+        """
         thumbs: list[dict[str, Any]] = []
         parts: list[bytes] = []
         offset = 0
@@ -40,7 +44,7 @@ class Film(Part):
             high = float(array.max(initial=0.0))
             scaled = np.clip(array / high, 0, 1) * 255 if high > 0 else np.zeros_like(array)
             h, w = array.shape
-            caption = f"{h}²" if h == w else f"{h} × {w}"
+            caption = (captions or {}).get(name, f"{h}²" if h == w else f"{h} × {w}")
             title = (titles or {}).get(name, f"{name}: {h} × {w}")
             thumbs.append(
                 {"name": name, "caption": caption, "title": title, "shape": [h, w], "offset": offset}

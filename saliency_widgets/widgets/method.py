@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from .cam import CamPanel
-from .controls import Control, Params, named
+from .controls import Control, Params, named, slides
 from .cut import CutPanel
+from .film_panel import FilmPanel
 from .path import PathPanel
+from .sheet_panel import SheetPanel
+from .views import ViewsPanel
 from .words import FAMILIES, Evidence, cost, evidence
 
 if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
 
-MOST_DOUBLED = 1024  # steps; doubling on request stops here
-ROW_KINDS = ("int", "choice", "fill", "grid", "float", "layer")  # shown in the row; the rest hides in the menu
+MOST_DOUBLED = {"steps": 1024, "n": 4096}  # doubling on request stops here
+ROW_KINDS = ("int", "choice", "fill", "grid", "layer", "regions", "method", "index")
+LETTERS = {"layer": 12, "regions": 10, "method": 18, "int": 4, "index": 4}  # that a value of a kind takes, else 8
+ROW = 42  # letters that fit in the row of parameters, names and values; what is beyond, and sliders, hide in the menu
 
 
 class MethodRows(ipywidgets.VBox):
@@ -38,11 +43,25 @@ class MethodRows(ipywidgets.VBox):
             self.price(method.name, method.cost)
         super().__init__(rows)
         self.add_class("sw-wait")
+        if len(rows) > 7:
+            self.add_class("sw-many")
 
     def price(self, name: str, words: str) -> None:
         """Write what a method's map costs."""
         if name in self.costs:
             self.costs[name].value = f"<span class=sw-m>{escape(words)}</span>"
+
+
+class Lazy(dict):
+    """Values made when they are first asked for: forty methods have a thousand widgets, of which a person sees few."""
+
+    def __init__(self, make: Callable[[str], Any]):
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: str) -> Any:
+        value = self[key] = self._make(key)
+        return value
 
 
 class MethodPanel(ipywidgets.VBox):
@@ -56,16 +75,19 @@ class MethodPanel(ipywidgets.VBox):
                  on_run: Callable[[str], None], on_param: Callable[[str, str, Any], None],
                  on_point: Callable[[float], None], on_region: Callable[[int], None],
                  layers: Sequence[Any] = (), default_layer: str | None = None, absent: Mapping[str, str] | None = None):
+        absent = absent or {}
         self.methods, self._on_method, self._on_param, self._syncing = methods, on_method, on_param, False
         self.by_family = {f: [m for m in methods.values() if m.family == f] for f in FAMILIES}
-        self._last = {f: members[0].name for f, members in self.by_family.items() if members}
+        able = {f: [m.name for m in members if m.name not in absent] for f, members in self.by_family.items()}
+        self._last = {f: names[0] for f, names in able.items() if names}
         self.price = ipywidgets.HTML()
         self.price.add_class("sw-cost")
         head = ipywidgets.HBox([ipywidgets.HTML("by which method?"), self.price])
         head.add_class("sw-head")
         self.pills = {}
         for family, (title, question) in FAMILIES.items():
-            why = (absent or {}).get(family) or ("" if self.by_family[family] else "no method of this kind yet")
+            members = self.by_family[family]
+            why = "" if able[family] else absent[members[0].name] if members else "no method of this kind yet"
             pill = ipywidgets.Button(description=title, tooltip=why or question, disabled=bool(why))
             pill.on_click(lambda _, family=family: self._on_method(self._last[family]))
             self.pills[family] = pill
@@ -92,43 +114,65 @@ class MethodPanel(ipywidgets.VBox):
         name_row = ipywidgets.HBox([self.choice, self.evidence, self.menu, self.more])
         name_row.add_class("sw-name-row")
         self._prices: dict[str, str] = {}
-        self.params, self.controls, self.bodies, self.menus, self.rows = params, {}, {}, {}, {}
-        for name, method in methods.items():
-            controls = {p.name: Control(p, params[name], lambda n, v, m=name: on_param(m, n, v),
-                                        tuple(layer.name for layer in layers), default_layer)
-                        for p in method.parameters if p.kind != "regions"}
-            self.controls[name] = controls
-            row = {n: c for n, c in controls.items() if c.parameter.kind in ROW_KINDS or n == "alpha"}
-            self.menus[name] = [c.widget for n, c in controls.items() if n not in row]
-            rows = self.rows[name] = MethodRows(self.by_family[method.family], on_run)
-            if method.family == "path":
-                self.bodies[name] = PathPanel(row, on_point)
-            elif method.family == "cam":
-                self.bodies[name] = CamPanel(row, layers, default_layer, lambda layer, m=name: on_param(m, "layer", layer))
-            elif method.family == "cut":
-                self.bodies[name] = CutPanel(row, on_region)
-            else:
-                source = ipywidgets.HTML(f"<p>{escape(method.paper)}</p>")
-                source.add_class("sw-source")
-                self.bodies[name] = ipywidgets.VBox([rows, source])
-                if row:
-                    line = ipywidgets.HBox([c.widget for c in row.values()])
-                    line.add_class("sw-params")
-                    self.bodies[name].children = (rows, line, source)
+        self._told: str | None = None  # whose map the evidence speaks of
+        self.params, self._layers, self._default_layer = params, tuple(layers), default_layer
+        self._on_point, self._on_region, self._picture = on_point, on_region, None
+        self.controls, self.bodies = Lazy(self._controls_of), Lazy(self._body_of)
+        self.menus = Lazy(lambda name: [c.widget for n, c in self.controls[name].items()
+                                        if n not in _in_row(self.controls[name]) and c.parameter.kind != "window"])
+        self.rows = Lazy(lambda family: MethodRows(self.by_family[family], on_run))
         self.body = ipywidgets.Box()
         self.body.add_class("sw-body")
         super().__init__([head, families, name_row, self.body])
         self.add_class("sw-section")
         self.add_class("sw-method-section")
 
+    def _controls_of(self, name: str) -> dict[str, Control]:
+        method, layers = self.methods[name], self._layers
+        own = tuple(layer.name for layer in layers if layer.spatial or not method.positions)
+        return {p.name: Control(p, self.params[name], lambda n, v: self._on_param(name, n, v), own,
+                                self._default_layer if method.positions else None) for p in method.parameters}
+
+    def _body_of(self, name: str) -> ipywidgets.VBox:
+        """The body that what a method declares asks for, so that a new method has one without a line here."""
+        method, controls = self.methods[name], self.controls[name]
+        row, kinds = _in_row(controls), {p.name: p.kind for p in method.parameters}
+        window = next((n for n, kind in kinds.items() if kind == "window"), None)
+        if "iterations" in kinds:
+            body = FilmPanel(row, self._on_point)
+        elif kinds.get("channel") == "index":
+            body = SheetPanel(row, lambda channel: self._on_param(name, "channel", channel))
+        elif window is not None:
+            body = PathPanel({window: controls[window], **row}, self._on_point, window)
+        elif method.family in ("cam", "inside") and kinds.get("layer") == "layer":
+            spatial = [layer for layer in self._layers if layer.spatial]
+            body = CamPanel(row, spatial, self._default_layer, lambda layer: self._on_param(name, "layer", layer))
+        elif method.family == "cut" and "regions" in kinds:
+            body = CutPanel(row, self._on_region)
+        else:
+            body = ViewsPanel(row, method)
+        if self._picture is not None and hasattr(body, "set_picture"):
+            body.set_picture(self._picture)
+        return body
+
+    def set_picture(self, picture: Any) -> None:
+        """Show another photograph, uint8 `(H, W, 3)`, in every body that shows it."""
+        self._picture = picture
+        for body in self.bodies.values():
+            if hasattr(body, "set_picture"):
+                body.set_picture(picture)
+
     def hidden(self) -> list[ipywidgets.Widget]:
         """Widgets that belong to the panel but are not shown now; they must be closed with it."""
-        return [*self.bodies.values(), *self.rows.values(), *(w for menu in self.menus.values() for w in menu)]
+        parts = [part for body in self.bodies.values() for part in getattr(body, "parts", ())]
+        return [*self.bodies.values(), *parts, *self.rows.values(), *(w for menu in self.menus.values() for w in menu)]
 
     def select(self, name: str, waiting: str = "") -> None:
         """Show the controls of a method; `waiting` names a cost, and asks for a click before paying it."""
         method = self.methods[name]
         self._last[method.family] = name
+        if name != self._told:  # what another method's map said of itself is not said of this one
+            self.show_evidence(None)
         self._syncing = True
         try:
             for family, pill in self.pills.items():
@@ -141,9 +185,9 @@ class MethodPanel(ipywidgets.VBox):
         finally:
             self._syncing = False
         if waiting:
-            self.rows[name].price(name, waiting)
+            self.rows[method.family].price(name, waiting)
         self.price.value = "waits for a click" if waiting else escape(self._prices.get(name, ""))
-        self.body.children = (self.rows[name] if waiting else self.bodies[name],)
+        self.body.children = (self.rows[method.family] if waiting else self.bodies[name],)
         self.more.children = tuple(self.menus[name])
         self.menu.layout.visibility = "visible" if self.menus[name] else "hidden"
         self.menu.value = False
@@ -153,28 +197,37 @@ class MethodPanel(ipywidgets.VBox):
         body = self.bodies[map.method]
         if hasattr(body, "show"):
             body.show(map)
-        self.show_evidence(evidence(map, self.methods[map.method].family), map)
+        method = self.methods[map.method]
+        self.show_evidence(evidence(map, method.family, method.warning), map)
         if map.evaluations:
-            start = "all layers from " if self.methods[map.method].family == "cam" else ""
+            start = "all layers from " if len(map.details.get("maps") or ()) > 1 else ""
             self._prices[map.method] = start + cost(map.evaluations, map.seconds if map.final else None)
         self.price.value = escape(self._prices.get(map.method, "0 evaluations: all is kept"))
 
     def show_evidence(self, found: Evidence | None, map: SaliencyMap | None = None) -> None:
         """Write ✓ or ⚠ with a few words; the sentence behind them opens on hover and focus."""
+        self._told = map.method if map is not None else None
         self.evidence.layout.visibility = "visible" if found else "hidden"
         if found is None:
             return
         self.mark.description = found.text
         (self.mark.add_class if found.ok else self.mark.remove_class)("sw-ok")
         self.sentence.value = f"<p>{escape(found.sentence)}</p>"
-        steps = map.params.get("steps") if map is not None else None
-        possible = bool(found.remedy) and isinstance(steps, int) and 2 * steps <= MOST_DOUBLED
+        name = self._doubled(map.params) if map is not None else None
+        possible = bool(found.remedy) and name is not None and 2 * map.params[name] <= MOST_DOUBLED[name]
         self.remedy.layout.display = "" if possible else "none"
-        self.remedy.description = f"{found.remedy} to {2 * steps}" if possible else ""
+        self.remedy.description = f"{found.remedy} to {2 * map.params[name]}" if possible else ""
+
+    @staticmethod
+    def _doubled(params: Mapping[str, Any]) -> str | None:
+        """The parameter that a remedy doubles."""
+        return next((name for name in MOST_DOUBLED if isinstance(params.get(name), int)), None)
 
     def _double(self, _: object) -> None:
-        name = self.by_title(self.choice.index)
-        self._on_param(name, "steps", min(MOST_DOUBLED, 2 * self.params[name].steps))
+        method = self.by_title(self.choice.index)
+        values = self.params[method].values()
+        name = self._doubled(values)
+        self._on_param(method, name, min(MOST_DOUBLED[name], 2 * values[name]))
 
     def by_title(self, index: int) -> str:
         """The name of the method at `index` in the shown family."""
@@ -184,3 +237,16 @@ class MethodPanel(ipywidgets.VBox):
     def _chosen(self, change: dict) -> None:
         if not self._syncing and change["new"] is not None:
             self._on_method(self.by_title(change["new"]))
+
+
+def _in_row(controls: Mapping[str, Control]) -> dict[str, Control]:
+    """The first parameters that fit in the row, in the order in which they are declared; never the seed."""
+    row, room = {}, ROW
+    for name, control in controls.items():
+        if control.parameter.kind not in ROW_KINDS or slides(control.parameter) or name == "seed":
+            continue
+        room -= len(name) + LETTERS.get(control.parameter.kind, 8)
+        if room < 0 and row:
+            break
+        row[name] = control
+    return row

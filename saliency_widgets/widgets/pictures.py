@@ -38,6 +38,12 @@ def paint_size(heat: np.ndarray) -> np.ndarray:
     return table("magma")[np.rint(255 * np.clip(size / limit(size), 0, 1)).astype(int)]
 
 
+def paint_grey(heat: np.ndarray) -> np.ndarray:
+    """The magnitude of a map `(H, W)` as RGB in grey, up to its maximum."""
+    size = np.abs(np.asarray(heat, np.float64))
+    return np.rint(255 * size / (size.max() or 1.0)).astype(np.uint8)[..., None].repeat(3, 2)
+
+
 def faded(picture: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """A photograph as RGBA, grey and faint outside the mask `keep` `(H, W)`."""
     grey = picture.astype(np.float64).mean(2, keepdims=True).repeat(3, 2)

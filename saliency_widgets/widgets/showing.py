@@ -21,9 +21,12 @@ def is_signed(map: SaliencyMap) -> bool:
 
 def meaning(map: SaliencyMap, subject: str) -> list[str]:
     """What a positive and a negative value say, or the one phrase for an unsigned map."""
+    own = map.unit == "input unit" or (map.unit == "activation" and "scores" not in map.details)
     if not is_signed(map):
-        return [f"evidence for {subject}"]
-    if map.region_scores is not None:
+        return [f"evidence for {subject}" if map.signed and not own else map.unit]
+    if own:
+        return [f"{map.unit} above zero", f"{map.unit} below zero"]
+    if map.region_scores is not None and "after" in map.details:
         return [f"without it {subject} falls", f"without it {subject} rises"]
     return [f"raises {subject}", f"lowers {subject}"]
 
@@ -49,11 +52,14 @@ def clear(layer: HeatLayer, size: tuple[int, int]) -> None:
     layer.stale = True
 
 
-def begin(layer: HeatLayer, family: str) -> None:
-    """Prepare the upper layer for the first map of another method."""
+def begin(layer: HeatLayer, family: str, map: SaliencyMap) -> None:
+    """Prepare the upper layer for the first map of another method.
+
+    What is a picture of its own, not a map of this one, starts hidden: the panel shows it.
+    """
     layer.opacity = OPACITY.get(family, 0.9)
     layer.contour = False
-    layer.visible = True
+    layer.visible = not ("picture" in map.details and map.signed)
 
 
 def keep_below(layer: HeatLayer, map: SaliencyMap, family: str, words: list[str]) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ FAMILIES = {
     "inside": ("Inside", "what does this layer see?"),
 }
 RESIDUAL_LIMIT = 0.02  # a larger share of the score difference is shown with ⚠
+ERROR_LIMIT = 0.25     # a larger standard error, as a share of the map, is shown with ⚠
 FIT_LIMIT = 0.5        # a fit that explains less of the variance is shown with ⚠
 
 
@@ -77,21 +79,40 @@ class Evidence:
     remedy: str = ""
 
 
-def evidence(map: SaliencyMap, family: str) -> Evidence | None:
-    """Read the evidence off a map; None where the method promises nothing that could be checked."""
-    found = None
+def evidence(map: SaliencyMap, family: str, warning: str | None = None) -> Evidence | None:
+    """Read the evidence off a map; None where the method promises nothing that could be checked.
+
+    The first thing that is not as it should be is written beside the name, else the first that is; all of it, what the map
+    warns of, and the method's own `warning` stand in the sentence.
+    """
+    found = [one for one in _checks(map, family) if one is not None]
+    doubts = [one for one in found if not one.ok]
+    sentences = [stop(w) for w in map.warnings] + [one.sentence for one in found]
+    if warning:
+        sentences.append(stop(f"{map.title} {warning}"))
+    if not sentences:
+        return None
+    text = doubts[0].text if doubts else short(map.warnings[0]) if map.warnings else found[0].text if found else short(warning)
+    remedy = next((one.remedy for one in doubts if one.remedy), "")
+    return Evidence(bool(found) and not doubts and not map.warnings, text, " ".join(sentences), remedy)
+
+
+def _checks(map: SaliencyMap, family: str) -> Iterator[Evidence | None]:
+    """What can be checked of this map, the most telling first."""
     if map.residual is not None:
-        found = residual(map)
-    elif family == "cam":
-        found = kept_by_relu(map)
-    elif family == "cut" and map.region_scores is not None:
-        found = fit(map) if "r2" in map.details else drops(map)
-    if map.warnings:
-        behind = found.sentence if found else ""
-        words = found.text if found and not found.ok else short(map.warnings[0])
-        return Evidence(False, words, " ".join([stop(w) for w in map.warnings] + [behind]).strip(),
-                        found.remedy if found else "")
-    return found
+        yield residual(map)
+    if map.coverage is not None:
+        yield coverage(map.coverage)
+    if map.standard_error is not None:
+        yield spread(map)
+    if "r2" in map.details:
+        yield fit(map)
+    elif family == "cut" and map.region_scores is not None and map.residual is None:
+        yield drops(map)
+    if family == "cam" and map.default_sign == "positive":
+        yield kept_by_relu(map)
+    if "film" in map.details and "after" in map.details:
+        yield course(map)
 
 
 def short(text: str, limit: int = 34) -> str:
@@ -108,12 +129,40 @@ def residual(map: SaliencyMap) -> Evidence:
     # Pixels repeat what their region has: the regions are what sums up.
     summed = map.values if map.region_scores is None else map.region_scores
     gap, total = map.residual, float(np.asarray(summed, dtype=np.float64).sum())
-    ok = abs(gap) <= RESIDUAL_LIMIT
+    ok, error = abs(gap) <= RESIDUAL_LIMIT, map.details.get("sum_standard_error")
     rise = "" if gap == -1 else f"; the score rises by {signed(total / (1 + gap))}"
     words = f"The map sums to {signed(total)} {map.unit}{rise}. The gap is {percent(abs(gap))} of that."
+    if error is not None and not ok:  # of a sample nobody expects more than its standard error allows
+        ok = abs(gap * map.details.get("rise", 0.0)) <= 3 * error
+        words += f" That is {'no ' if ok else ''}more than three standard errors of the sum, {plain(3 * error)}."
     if map.last_change is not None:
         words += f" The last refinement changed the map by {percent(map.last_change)}."
     return Evidence(ok, f"residual {percent(abs(gap))}", words, "" if ok else "double the steps")
+
+
+def coverage(words: str) -> Evidence:
+    """How many of the network's activation calls the backward rule reached: "17 of 17 activation calls rewritten"."""
+    counts = [int(n) for n in re.findall(r"\d+", words)[:2]]
+    ok = len(counts) < 2 or counts[0] == counts[1]
+    rest = "" if ok else " Where the rule does not reach, the plain gradient passes."
+    return Evidence(ok, f"{counts[0]} of {counts[1]} calls" if len(counts) == 2 else words, stop(words) + rest)
+
+
+def spread(map: SaliencyMap) -> Evidence:
+    """The standard error of a sample mean, as a share of the map."""
+    error = map.standard_error
+    return Evidence(error <= ERROR_LIMIT, f"± {percent(error)}",
+                    f"The map is a sample mean: its standard error is {percent(error)} of its size. Four times as many samples "
+                    "halve it.", "" if error <= ERROR_LIMIT else "double the samples")
+
+
+def course(map: SaliencyMap) -> Evidence:
+    """What a method that learns step by step has reached."""
+    before, after = float(map.details["before"]), float(map.details["after"])
+    words = f"{plain(before)} → {plain(after)}"
+    settled = "" if map.last_change is None else f" The last stage changed it by {percent(map.last_change)}."
+    return Evidence(True, words, f"The number that is steered was {plain(before, 3)} for the picture and is {plain(after, 3)} "
+                                 f"at the end.{settled}")
 
 
 def kept_by_relu(map: SaliencyMap) -> Evidence | None:

@@ -43,10 +43,12 @@ def test_a_residual_beyond_two_per_cent_warns_and_offers_more_steps():
 
 
 def test_relu_evidence_is_the_positive_share():
-    found = words.evidence(a_map(), "cam")
+    relu = a_map(default_sign="positive")
+    found = words.evidence(relu, "cam")
     assert found.ok and found.text == f"ReLU keeps {words.percent(3.5 / 4)}" and "2 × 2 cells of 2 px" in found.sentence
-    assert not words.evidence(a_map(values=-a_map().values), "cam").ok
-    assert words.evidence(a_map(values=np.zeros((1, 2, 2))), "cam").text == "the map is zero"
+    assert not words.evidence(replace(relu, values=-a_map().values), "cam").ok
+    assert words.evidence(replace(relu, values=np.zeros((1, 2, 2))), "cam").text == "the map is zero"
+    assert words.evidence(a_map(), "cam") is None, "a signed map keeps both"
 
 
 def test_regions_that_are_fitted_speak_of_the_fit_and_sum_by_region():

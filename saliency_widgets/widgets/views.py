@@ -1,0 +1,68 @@
+"""The body of methods that give one map and no more: the views that papers and libraries take of it, and its source."""
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+
+from .controls import Control
+from .curve import Curve
+from .pictures import Pictured, paint_grey, paint_signed, paint_size
+from .words import FAMILIES, plain
+
+if TYPE_CHECKING:
+    from ..saliency_map import SaliencyMap
+
+
+class ViewsPanel(ipywidgets.VBox):
+    """Where the map comes from, or the score along its path; three views of it; parameters."""
+
+    hint = ""
+
+    def __init__(self, controls: dict[str, Control], method: Any):
+        self.curve: Curve | None = None  # made for the first map that knows scores along a path
+        question = FAMILIES[method.family][1]
+        warning = "" if not method.warning else f"<p>⚠ {escape(method.title)} {escape(method.warning)}.</p>"
+        self.source = ipywidgets.HTML(f"<p>{escape(question)}</p>{warning}<p>{escape(method.paper)}</p>")
+        self.source.add_class("sw-source")
+        self.source.add_class("sw-plot")
+        self.views = [Pictured("", "the map") for _ in range(3)]
+        pictures = ipywidgets.HBox(self.views)
+        pictures.add_class("sw-trip")
+        row = ipywidgets.HBox([c.widget for c in controls.values()])
+        row.add_class("sw-params")
+        super().__init__([self.source, pictures, row])
+
+    @property
+    def parts(self) -> list[ipywidgets.Widget]:
+        """What is shown for some maps only, and must be closed with the panel."""
+        return [part for part in (self.curve, self.source) if part]
+
+    def show(self, map: SaliencyMap) -> None:
+        """Draw the views, and the score along the path where the map knows one."""
+        for view, (caption, pixels) in zip(self.views, _views(map)):
+            view.show(pixels, caption)
+        details = map.details
+        if "alphas" not in details or "scores" not in details:
+            self.children = (self.source, *self.children[1:])
+            return
+        alphas, scores = (np.asarray(details[key], np.float64) for key in ("alphas", "scores"))
+        self.curve = self.curve or Curve("α")
+        summed = details.get("accumulated")
+        dashed = None if summed is None else (alphas, scores[0] + np.asarray(summed, np.float64))
+        self.curve.draw(whole=None, dashed=dashed, strong=(alphas, scores))
+        self.curve.words.value = f"score {plain(scores[0], 1)} → {plain(scores[-1], 1)} {escape(map.unit)}"
+        self.curve.ticks([(0.0, "baseline", False), (1.0, "picture", False)])
+        self.children = (self.curve, *self.children[1:])
+
+
+def _views(map: SaliencyMap) -> list[tuple[str, np.ndarray]]:
+    """Three views with their captions: by channel reductions where there are channels, else by sign."""
+    if len(map.values) > 1:
+        return [("signed sum", paint_signed(map.heatmap(view="signed"))),
+                ("largest channel", paint_size(map.heatmap(view="simonyan"))),
+                ("sum of sizes, 99 %", paint_grey(map.heatmap(view="pair")))]
+    return [("signed", paint_signed(map.heatmap())), ("above zero", paint_size(map.heatmap(sign="positive"))),
+            ("below zero", paint_size(map.heatmap(sign="negative")))]
