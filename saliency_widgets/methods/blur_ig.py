@@ -86,6 +86,8 @@ class _Path:
         wide = torch.promote_types(context.picture_tensor.dtype, torch.float32)
         self.totals = [torch.zeros_like(context.picture_tensor, dtype=wide) for _ in self.stages]
         self.scores: dict[int, float] = {}
+        extremes = context.picture_tensor.aminmax(dim=-1)
+        self.flat = bool((extremes.max.amax(-1) == extremes.min.amin(-1)).all())  # a blur changes it by rounding only
         # By stage and point: ⟨g, L − L of the interval's other end⟩ for the interval to the left and to the right.
         self.products: list[dict[int, tuple[float, float]]] = [{} for _ in self.stages]
         self._pictures: dict[int, Tensor] = {}
@@ -93,7 +95,8 @@ class _Path:
     def picture(self, i: int) -> Tensor:
         """The blurred picture at grid point i, made once."""
         if i not in self._pictures:
-            self._pictures[i] = self.context.inputs.tensor(self.context.blurred(self.grid[i]))
+            name = self.context.image if self.flat else self.context.blurred(self.grid[i])
+            self._pictures[i] = self.context.inputs.tensor(name)
         return self._pictures[i]
 
     def fold(self, number: int, i: int, evaluation: Evaluation) -> None:
@@ -127,9 +130,9 @@ class _Path:
             warnings = ("the σ window is empty, so the map is zero: widen it",)
         elif not bool(total.any()):
             warnings = (_ZERO,)
-        return Draft(total, residual=residual(float(total.sum()), rise), last_change=moved, warnings=warnings,
-                     details={"sigmas": np.array(at), "scores": scores, "rise": rise,
-                              "accumulated": np.concatenate([[0.0], np.cumsum(steps)])})
+        return Draft(total, residual=None if self.flat else residual(float(total.sum()), rise), last_change=moved,
+                     warnings=warnings, details={"sigmas": np.array(at), "scores": scores, "rise": rise,
+                                                 "accumulated": np.concatenate([[0.0], np.cumsum(steps)])})
 
 
 _ZERO = "the map is zero everywhere: blurring does not change the picture, or the score does not change on the path"

@@ -43,7 +43,8 @@ def expected_gradients(context: Context, *, n: int, backgrounds: Any, smoothing:
     `details["channels"]` `(K, h, w)`. The sum over the input expects the score's rise above the backgrounds' mean, which
     `residual` compares where `smoothing` is 0; `details["sum_standard_error"]` says how far chance alone may be off.
     """
-    fills, note = context.references(backgrounds)
+    # Named here, for a noise background to be the seed's.
+    fills, note = context.references(None if backgrounds is None else [context.fill(one, seed) for one in backgrounds])
     place = None if layer is None else choose_layer(context, layer)
     rise = None
     if place is None and not smoothing:

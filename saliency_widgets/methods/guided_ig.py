@@ -98,7 +98,7 @@ class _Path:
             behind = (self.x - self.start) / self.change < low  # never where nothing is to change: 0/0 is NaN
             self.x = torch.where(behind, slowest, self.x)
             left = float((self.x - end).abs().sum())
-            if math.isclose(left, wanted, rel_tol=CLOSE, abs_tol=CLOSE):
+            if left <= wanted or math.isclose(left, wanted, rel_tol=CLOSE, abs_tol=CLOSE):
                 break
             size = torch.where(self.x == fastest, math.inf, size)  # arrived: no longer to be chosen
             place = math.floor(self.fraction * (size.numel() - 1)) + 1

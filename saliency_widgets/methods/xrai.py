@@ -1,6 +1,7 @@
 """XRAI: Integrated Gradients gathered over the picture's own regions, the densest first."""
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -76,7 +77,9 @@ def segments(pixels: np.ndarray) -> sparse.csr_array:
     index = np.arange(height * width).reshape(height, width)
     rows = []
     for scale in SCALES:
-        labels = felzenszwalb(small, scale=scale, sigma=SIGMA, min_size=SMALLEST)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of any count of channels other than three, which is meant
+            labels = felzenszwalb(small, scale=scale, sigma=SIGMA, min_size=SMALLEST)
         labels = resize(labels, (height, width), order=0, preserve_range=True, mode="constant", anti_aliasing=False)
         labels = labels.astype(int)
         for label, box in enumerate(ndimage.find_objects(labels + 1)):

@@ -127,3 +127,12 @@ def test_reasons_and_refusals():
         session.map("expected_gradients", layer="head")
     with pytest.raises(ValueError, match="infinite or NaN.*leave it out"):
         explain(Function(lambda x: (x.std(1) - 0.1).sqrt()), tensor((16, 16)), "expected_gradients", backgrounds=["black"])
+
+
+def test_a_noise_background_is_drawn_by_the_seed():
+    session = Session(small(), tensor())
+    got = session.map("expected_gradients", n=1, backgrounds=["noise"], seed=5)
+    baseline = session.inputs.filled(session.inputs.fill("noise", 5))
+    (_, _, t), = draws(1, 1, 5)
+    wanted = (tensor() - baseline) * gradient(session.subject.clone, baseline + t * (tensor() - baseline), got.target)
+    np.testing.assert_allclose(got.values, wanted.numpy(), atol=1e-12)
