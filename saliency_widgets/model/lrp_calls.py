@@ -15,7 +15,6 @@ from torch import Tensor
 
 from .attention import decomposed_attention
 from .backward_rules import RECTIFIERS, SMOOTH, Call, Rewriting, detour
-from .calls import in_backward
 from .relevance import passing, pulled_back
 
 ACTIVATIONS = (*RECTIFIERS, *SMOOTH, "clamp", "clamp_min", "clamp_max", "softsign", "tanhshrink", "abs", "square", "pow")
@@ -57,10 +56,7 @@ FORWARDS: weakref.WeakKeyDictionary[Rewriting, Forward] = weakref.WeakKeyDiction
 
 
 def forward_of(call: Call) -> Forward:
-    """The pass that a call is part of; ValueError for one that is repeated while relevance goes back."""
-    if in_backward():
-        raise ValueError("LRP goes back through the calls of one forward pass, and this model repeats calls in its backward pass "
-                         "(checkpointing): switch that off, for example with memory_efficient=False")
+    """The pass that a call is part of, also where a checkpoint repeats the call as relevance goes back."""
     return FORWARDS[call.rewriting]
 
 

@@ -118,3 +118,12 @@ def test_a_dead_score_gives_its_reason():
 
     got = explain(Dead(), tensor(), "lrp")
     assert not got.values.any() and "zero everywhere" in got.warnings[0]
+
+
+def test_it_may_be_smoothed_and_starts_anew_on_each_noisy_picture():
+    session = Session(small(), tensor(), target=2)
+    plain = session.map("lrp", rule="gamma")
+    still = session.map("smoothgrad", base="lrp", base_params={"rule": "gamma"}, level=0.0)
+    np.testing.assert_allclose(still.values, plain.values, rtol=0, atol=1e-12)
+    noisy = session.map("smoothgrad", base="lrp", base_params={"rule": "gamma"}, n=2)
+    assert noisy.coverage == plain.coverage and not np.allclose(noisy.values, plain.values)

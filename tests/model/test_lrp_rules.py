@@ -255,15 +255,28 @@ def test_what_has_no_rule_is_refused_by_name(function, named):
         propagate(model, signed(4, 4))
 
 
-def test_scripted_parts_and_repeated_forwards_are_refused():
-    inner = seeded(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten()))
-    head = seeded(nn.Linear(4 * 36, 3))
-    scripted = nn.Sequential(torch.jit.trace(inner, signed(1, 3, 8, 8)), nn.ReLU(), head)
-    with pytest.raises(ValueError, match="no rule for.*(convolution|relu).*scripted"):
-        propagate(scripted, signed(1, 3, 8, 8))
+def parts():
+    convolutions = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3), nn.ReLU()
+    return seeded(nn.Sequential(*convolutions, nn.Flatten())), seeded(nn.Linear(64, 3)), signed(1, 3, 8, 8)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_the_rules_cannot_reach_is_refused():
+    inner, head, x = parts()
+    for hidden in (torch.jit.trace(inner, x), lambda x: checkpoint(inner, x, use_reentrant=True)):
+        model = Of(lambda s, x, hidden=hidden: s.head(torch.relu(hidden(x))), head=head)
+        with pytest.raises(ValueError, match="no rule for.*(convolution|checkpoint_function).*scripted"):
+            propagate(model, x)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_that_repeats_calls_changes_nothing(kind):
+    inner, head, x = parts()
+    plain = Of(lambda s, x: s.head(s.inner(x)), inner=inner, head=head)
     repeated = Of(lambda s, x: s.head(checkpoint(s.inner, x, use_reentrant=False)), inner=inner, head=head)
-    with pytest.raises(ValueError, match="checkpointing"):
-        propagate(repeated, signed(1, 3, 8, 8))
+    maps, _, coverages = zip(*(propagate(model, x, kind, low=LOW, high=HIGH) for model in (plain, repeated)))
+    torch.testing.assert_close(*maps, rtol=0, atol=0)
+    assert str(coverages[0]) == str(coverages[1]) == "6 of 6 activation calls rewritten"
 
 
 def test_what_the_score_does_not_depend_on_is_nobodys_business():
