@@ -53,7 +53,7 @@ def _evaluations(context: Context, params: dict) -> int:
                       choices=("secant", "pair"))))
 def blur_ig(context: Context, *, steps: int, sigma: tuple[float, float], sigma_max: float, spacing: str,
             rule: str) -> Iterator[Round | Draft]:
-    """−∫ ∂score/∂x(L_σ) ⊙ ∂L_σ/∂σ dσ with L_σ the picture under a Gaussian blur, `(C, H, W)` in score units (equation 3).
+    """−∫ ∂score/∂x(L_σ) ⊙ ∂L_σ/∂σ dσ with L_σ the picture under a Gaussian blur, `(C, H, W)` in score units.
 
     Each interval adds ½(gᵢ + gᵢ₊₁) ⊙ (Lᵢ − Lᵢ₊₁); between grid points gradient and picture count as linear, so windows
     add up and any window of a kept path costs nothing. `residual` compares the sum with the score's rise from the

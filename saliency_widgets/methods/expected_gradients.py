@@ -49,8 +49,10 @@ def expected_gradients(context: Context, *, n: int, backgrounds: Any, smoothing:
     rise = None
     if place is None and not smoothing:
         reply = yield Round([context.forward(context.image), *(context.forward(Filled(fill)) for fill in fills)])
-        scores = [context.score_of(evaluation) for _, evaluation in reply]
-        rise = scores[0] - sum(scores[1:]) / len(fills)
+        whole, *bare = [context.score_of(evaluation) for _, evaluation in reply]
+        for score, fill in zip(bare, fills):
+            _finite(torch.tensor(score), fill)
+        rise = whole - sum(bare) / len(fills)
     moments, channels, activations = Moments(), Moments(), {}
     for stage in doubling(n):
         draws = [_draw(context, fills, smoothing, seed, number) for number in stage]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..engine.probe import Noisy
 from .nesting import together
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
-from .registry import find, method
+from .registry import Method, find, method
 from .sampling import Moments
 
 BASES = ("gradient", "gradient_x_input", "guided_backprop", "deconvnet", "integrated_gradients", "blur_ig", "guided_ig",
@@ -46,37 +47,27 @@ def smoothgrad(context: Context, *, base: str, base_params: dict[str, Any], n: i
     units. `details` hold σ in input units (`sigma`) and pixel values 0..1 (`sigma_pixels`, the mean over channels), and
     the `standard_error` of each value. The base is refused where it would be alone.
     """
-    method, picture = find(base), context.picture_tensor
-    params = method.validate(base_params)
+    inner, picture = find(base), context.picture_tensor
+    params = inner.validate(base_params)
     sigma = level * float(picture.max() - picture.min())
-    per_copy = method.evaluations(context, params)
-    moments, base_drafts, done = Moments(), [], 0
-    while done < n:
-        numbers = range(done, min(done + GROUP, n)) if sigma else range(1)
-        copies = [context.on_picture(Noisy(context.image, seed, i, sigma) if sigma else context.image) for i in numbers]
-        drafts = yield from together([method.run(copy, **params) for copy in copies], keep=per_copy <= KEPT)
-        for draft in drafts:
+    keep = inner.evaluations(context, params) <= KEPT
+    moments, facts = Moments(), []
+    count = n if sigma else 1  # without noise all copies are the picture
+    for first in range(0, count, GROUP):
+        copies = [context.on_picture(Noisy(context.image, seed, i, sigma) if sigma else context.image)
+                  for i in range(first, min(first + GROUP, count))]
+        for draft in (yield from together([inner.run(copy, **params) for copy in copies], keep)):
             values = torch.as_tensor(draft.values)
             moments.add(values ** 2 if variant == "squared" else values)
-            base_drafts.append(_Facts(draft))
-        done = n if not sigma else done + len(drafts)
-        yield _judged(context, moments, base_drafts, variant, sigma, method)
+            facts.append(replace(draft, values=torch.empty(0), details={}))  # what it says, without what it shows
+        yield _judged(context, moments, facts, variant, sigma, inner)
 
 
-class _Facts:
-    """What a finished base map says besides its values, which are not held."""
-
-    def __init__(self, draft: Draft):
-        self.unit, self.coverage, self.warnings = draft.unit, draft.coverage, draft.warnings
-
-
-def _judged(context: Context, moments: Moments, facts: Sequence[_Facts], variant: str, sigma: float, base) -> Draft:
+def _judged(context: Context, moments: Moments, facts: Sequence[Draft], variant: str, sigma: float, base: Method) -> Draft:
     values = moments.variance if variant == "variance" else moments.mean
     unit = facts[0].unit or context.score.unit
     # What holds for every copy holds for the mean; a single empty copy says nothing.
     warnings = [w for w in facts[0].warnings if all(w in other.warnings for other in facts)]
-    if base.warning:
-        warnings.append(f"{base.title}: {base.warning}")
     if not sigma:
         warnings.append("σ is 0, by level=0 or because the picture is of one value: the map is that of the picture alone")
     elif variant == "variance" and moments.count == 1:
@@ -84,6 +75,8 @@ def _judged(context: Context, moments: Moments, facts: Sequence[_Facts], variant
     elif not bool(values.any()) and not warnings:
         warnings.append("the map is zero everywhere: the base's is the same for every noisy copy" if variant == "variance"
                         else "the map is zero everywhere: the base's is for every noisy copy")
+    if base.warning:
+        warnings.append(f"{base.title}: {base.warning}")
     std = context.inputs.picture.space.std
     details = {"sigma": sigma, "sigma_pixels": sigma * (1.0 if std is None else float(np.mean(std))), "n": moments.count}
     if variant != "variance" and moments.error is not None:

@@ -41,6 +41,11 @@ def test_the_logarithm_from_zero_diverges_and_is_refused(method, params):
         explain(logarithm(), features(8.0), method, baseline=ZERO, **params)
 
 
+def test_expected_gradients_leave_such_a_background_out():
+    with pytest.raises(ValueError, match="infinite or NaN on the path from the background.*leave it out"):
+        explain(logarithm(), features(8.0), "expected_gradients", backgrounds=[ZERO])
+
+
 def test_the_logarithm_at_zero_has_no_gradient_and_says_so():
     with pytest.raises(ValueError, match="output for this picture holds NaN or infinity"):
         explain(logarithm(), features(0.0), "gradient")
