@@ -40,6 +40,7 @@ class Inputs:
         self._made: dict[str, Tensor] = {}   # what methods make, until released
         self._fills: dict[P.Fill, Tensor] = {}
         self._masks: dict[str, Tensor] = {}
+        self._noisy: tuple[P.Noisy | None, Tensor | None] = (None, None)  # the last: a path asks for the same at each point
 
     def add_labels(self, labels: np.ndarray) -> str:
         """Register a label map int `(H, W)`; returns its name."""
@@ -184,8 +185,12 @@ class Inputs:
             case P.Blurred(sigma, of):
                 return self.kernels.gaussian_blur(self.tensor(of), sigma)
             case P.Noisy(base, seed, number, deviation):
-                noise = self.kernels.normal(seed, number, tuple(self.image.shape), self.image.dtype, self.image.device)
-                return self.tensor(base) + deviation * noise
+                known, noisy = self._noisy
+                if known != name:
+                    noise = self.kernels.normal(seed, number, tuple(self.image.shape), self.image.dtype, self.image.device)
+                    noisy = self.tensor(base) + deviation * noise
+                    self._noisy = name, noisy
+                return noisy
             case P.Revealed(mask, fill, of):
                 shown = self.mask(mask)
                 return shown * self.tensor(of) + (1 - shown) * self.filled(fill)

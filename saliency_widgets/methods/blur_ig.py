@@ -83,10 +83,11 @@ class _Path:
         self.context, self.grid, self.start, self.end = context, grid, start, end
         self.stages = coarse_to_fine(*covering(grid, start, end))
         self.weights = [interval_weights([grid[i] for i in stage], start, end) for stage in self.stages]
-        wide = torch.promote_types(context.picture_tensor.dtype, torch.float32)
-        self.totals = [torch.zeros_like(context.picture_tensor, dtype=wide) for _ in self.stages]
+        self.sharp = context.picture_tensor
+        wide = torch.promote_types(self.sharp.dtype, torch.float32)
+        self.totals = [torch.zeros_like(self.sharp, dtype=wide) for _ in self.stages]
         self.scores: dict[int, float] = {}
-        extremes = context.picture_tensor.aminmax(dim=-1)
+        extremes = self.sharp.aminmax(dim=-1)
         self.flat = bool((extremes.max.amax(-1) == extremes.min.amin(-1)).all())  # a blur changes it by rounding only
         # By stage and point: ⟨g, L − L of the interval's other end⟩ for the interval to the left and to the right.
         self.products: list[dict[int, tuple[float, float]]] = [{} for _ in self.stages]
@@ -95,8 +96,8 @@ class _Path:
     def picture(self, i: int) -> Tensor:
         """The blurred picture at grid point i, made once."""
         if i not in self._pictures:
-            name = self.context.image if self.flat else self.context.blurred(self.grid[i])
-            self._pictures[i] = self.context.inputs.tensor(name)
+            sigma = 0.0 if self.flat else self.grid[i]
+            self._pictures[i] = self.context.kernels.gaussian_blur(self.sharp, sigma)
         return self._pictures[i]
 
     def fold(self, number: int, i: int, evaluation: Evaluation) -> None:
