@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import islice
 
 from .protocol import Draft, Reply, Round
@@ -44,7 +44,14 @@ def together(generators: Sequence[Iterator[Round | Draft]], keep: bool = True) -
             generator.close()
 
 
-def alone(generator: Iterator[Round | Draft]) -> Generator[Round, Reply, Draft]:
-    """Run one method inside another: its rounds are passed on, its last draft is returned."""
-    draft, = yield from together([generator])
-    return draft
+def converted(generator: Iterator[Round | Draft], convert: Callable[[Draft], Draft]) -> Iterator[Round | Draft]:
+    """Run a method inside another that makes each of its drafts into one of its own."""
+    reply = None
+    try:
+        while True:
+            asked = generator.send(reply)
+            reply = yield convert(asked) if isinstance(asked, Draft) else asked
+    except StopIteration:
+        return
+    finally:
+        generator.close()

@@ -13,7 +13,7 @@ from skimage.transform import resize
 
 from ..engine.inputs import FILLS
 from .integrated_gradients import evaluations, integrated_gradients
-from .nesting import alone
+from .nesting import converted
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
 from .registry import method
@@ -46,17 +46,21 @@ def xrai(context: Context, *, steps: int, baseline: Any, variant: str, channels:
     `regions` numbers them in that order, `region_scores` holds their densities, and `details["regions_order"]` sorts
     them by density. With `channels="sum"` the map sums to what Integrated Gradients sums to, whose `residual` it bears.
     """
-    path = yield from alone(integrated_gradients(context, steps=steps, baseline=baseline, seed=seed, **_PATH))
-    values = path.values.double().cpu().numpy()
-    flat = values.sum(0) if channels == "sum" else values.max(0)
     pixels = context.inputs.picture.space.to_pixels(context.picture_tensor).double().cpu().numpy()
-    segments = _segments(np.ascontiguousarray(np.moveaxis(pixels, 0, -1)).tobytes(), pixels.shape)
-    regions, scores = (gather if variant == "full" else gather_fast)(flat.ravel(), segments)
-    regions = regions.reshape(flat.shape)
-    yield Draft(scores[regions][None], residual=path.residual if channels == "sum" else None, warnings=path.warnings,
-                regions=regions, region_scores=scores,
-                details={"regions_order": np.argsort(-scores, kind="stable"), "rise": path.details["rise"],
-                         "segments": segments.shape[0]})
+
+    def gathered(path: Draft) -> Draft:
+        values = path.values.double().cpu().numpy()
+        flat = values.sum(0) if channels == "sum" else values.max(0)
+        found = _segments(np.ascontiguousarray(np.moveaxis(pixels, 0, -1)).tobytes(), pixels.shape)
+        regions, scores = (gather if variant == "full" else gather_fast)(flat.ravel(), found)
+        regions = regions.reshape(flat.shape)
+        return Draft(scores[regions][None], residual=path.residual if channels == "sum" else None, warnings=path.warnings,
+                     regions=regions, region_scores=scores,
+                     details={"regions_order": np.argsort(-scores, kind="stable"), "rise": path.details["rise"],
+                              "segments": found.shape[0]})
+
+    path = integrated_gradients(context, steps=steps, baseline=baseline, seed=seed, **_PATH)
+    yield from converted(path, gathered)
 
 
 @lru_cache(maxsize=4)

@@ -86,3 +86,10 @@ def test_an_empty_path_says_why():
     x = tensor()
     got = explain(small(), x, "xrai", steps=2, baseline=x)
     assert not got.values.any() and "zero everywhere" in got.warnings[0]
+
+
+def test_drafts_follow_the_stages_of_the_path():
+    session = Session(small(), tensor())
+    result = session.run("xrai", {"steps": 32}, on_map=(seen := []).append)
+    assert [m.final for m in seen] == [False, False, False, True] and seen[-1] is result
+    assert all(m.values.shape == (1, 32, 32) and m.regions is not None for m in seen)
