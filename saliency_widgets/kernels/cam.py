@@ -70,18 +70,43 @@ def eigen_cam(activations: Tensor, gradients: Tensor | None = None) -> Tensor:
     singular vector has no sign; it is taken so that the map rises with Σₖ|Aₖ|, or, where it does neither, with its
     largest value positive.
     """
-    rows = activations.flatten(2).transpose(1, 2).double()  # (N, positions, K): squared below, so in double
+    rows = _wide(activations).flatten(2).transpose(1, 2)  # (N, positions, K)
     strength = rows.abs().sum(2)
     rows = rows - rows.mean(1, keepdim=True)
     if rows.shape[1] < rows.shape[2]:  # of the two Gram matrices the smaller one
-        values, vectors = torch.linalg.eigh(rows @ rows.mT)
-        projection = vectors[..., -1] * values[..., -1:].clamp(min=0).sqrt()
+        vector, value = _first_eigenvector(rows @ rows.mT)
+        projection = vector * value.clamp(min=0).sqrt()[:, None]
     else:
-        _, vectors = torch.linalg.eigh(rows.mT @ rows)
-        projection = (rows @ vectors[..., -1:])[..., 0]
+        vector, _ = _first_eigenvector(rows.mT @ rows)
+        projection = (rows @ vector[..., None])[..., 0]
     sign = ((strength - strength.mean(1, keepdim=True)) * projection).sum(1, keepdim=True).sign()
     peak = projection.gather(1, projection.abs().argmax(1, keepdim=True)).sign()
-    return (projection * torch.where(sign == 0, peak, sign)).unflatten(1, activations.shape[2:]).to(_wide(activations[:0]).dtype)
+    return (projection * torch.where(sign == 0, peak, sign)).unflatten(1, activations.shape[2:])
+
+
+def _first_eigenvector(gram: Tensor, small: int = 96, block: int = 8, limit: int = 150) -> tuple[Tensor, Tensor]:
+    """The eigenvector of the largest eigenvalue, `(N, n)`, and that, `(N,)`, of symmetric matrices `(N, n, n)`.
+
+    All eigenvectors of a large matrix would take longer than the network; subspace iteration on a few finds the first, and
+    where it does not come to rest (the first ones almost equal) they are all taken after all.
+    """
+    size = gram.shape[-1]
+    if size > small:
+        start = gram.diagonal(dim1=1, dim2=2).topk(block).indices
+        basis = gram.gather(2, start[:, None].expand(-1, size, -1))
+        tolerance = 100 * torch.finfo(gram.dtype).eps
+        for step in range(limit):
+            basis = torch.linalg.qr(basis)[0]
+            image = gram @ basis
+            if step % 5 == 4:
+                values, mixes = torch.linalg.eigh(basis.mT @ image)
+                vector, value = (basis @ mixes[..., -1:])[..., 0], values[..., -1]
+                rest = (image @ mixes[..., -1:])[..., 0] - value[:, None] * vector
+                if bool((rest.norm(dim=1) <= tolerance * value.abs()).all()):
+                    return vector, value
+            basis = image
+    values, vectors = torch.linalg.eigh(gram)
+    return vectors[..., -1], values[..., -1]
 
 
 def activation(activations: Tensor, gradients: Tensor | None = None) -> Tensor:

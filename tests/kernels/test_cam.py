@@ -69,6 +69,24 @@ def test_eigen_cam_is_the_first_singular_direction(seed, k, h, w):
         assert ((strength - strength.mean()) * found).sum() >= -1e-9
 
 
+@pytest.mark.parametrize("shape", [(1, 130, 12, 13), (2, 100, 20, 20), (1, 300, 11, 9)])
+@pytest.mark.parametrize("gap", [3.0, 1.0])
+def test_eigen_cam_of_large_layers_finds_the_same_direction(shape, gap):
+    """Where the Gram matrix is large only its first eigenvectors are looked for."""
+    a, _ = pair(4, shape, positive=False)
+    a = a + gap * torch.rand(shape[0], shape[1], 1, 1, dtype=a.dtype) * torch.linspace(-1, 1, shape[3], dtype=a.dtype)
+    got = REDUCTIONS["eigen_cam"](a).flatten(1)
+    single = REDUCTIONS["eigen_cam"](a.float()).flatten(1)
+    for one, found, rough in zip(a.flatten(2), got, single):
+        rows = (one - one.mean(1, keepdim=True)).T
+        wanted = rows @ torch.linalg.svd(rows, full_matrices=False)[2][0]
+        wanted = wanted * (wanted @ found).sign()
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-8 * wanted.abs().max().item())
+        torch.testing.assert_close(rough.double() * (rough.double() @ found).sign(), wanted, rtol=0,
+                                   atol=1e-3 * wanted.abs().max().item())
+    assert not REDUCTIONS["eigen_cam"](torch.zeros(shape)).any()
+
+
 def test_dead_channels_and_vanishing_denominators_stay_finite():
     a, g = pair(1)
     a[0, 1] = 0
