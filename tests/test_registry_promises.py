@@ -267,3 +267,30 @@ def test_a_map_of_zeros_carries_its_reason(name):
     # Deconvnet has no forward mask, and the two that search look beyond the picture.
     if sw.methods()[name].gradients and name not in ("deconvnet", "meaningful_perturbation", "activation_maximisation"):
         assert not got.values.any()
+
+
+class Steps(torch.nn.Module):
+    """A model whose score is flat almost everywhere: it counts in whole numbers inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = everything()
+
+    def forward(self, x):
+        return self.inner(torch.round(x * 255) / 255)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_whole_numbers_inside_give_zeros_with_a_reason_or_a_refusal_in_words(name):
+    try:
+        got = explain(Steps(), tensor(), name, target=1, **cheap(name))
+    except ValueError as refused:
+        assert name == "lrp" and "round" in str(refused), refused
+        return
+    if not got.values.any():
+        assert re.search("zero everywhere|no gradient", " ".join(got.warnings)), got.warnings
+    else:
+        assert np.isfinite(got.values).all()
+        # DeepLIFT's slope between two pictures is not the gradient; CAMs and searches do not go back to the picture.
+        family = sw.methods()[name].family
+        assert family not in ("gradient", "path") and name != "expected_gradients", "a gradient where there is none"

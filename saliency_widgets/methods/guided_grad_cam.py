@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from .grad_cam import LAYER, choose_layer, gradients_at_layers, layer_map
+from .guided import reached
 from .protocol import Context, Draft, Round
 from .registry import method
 
@@ -19,7 +20,8 @@ from .registry import method
 def guided_grad_cam(context: Context, *, layer: str | None) -> Iterator[Round | Draft]:
     """relu(Grad-CAM) at the layer, enlarged bilinearly, ⊙ the guided gradient: `(C, H, W)`.
 
-    The rule of guided backprop rewrites activation calls; `coverage` says how many, a warning which it missed.
+    The rule of guided backprop rewrites activation calls; `coverage` says how many, a warning which it missed or where it
+    is a heuristic.
     """
     name = choose_layer(context, layer)
     reply = yield Round([gradients_at_layers(context), context.gradient(context.image, rule="guided")])
@@ -29,9 +31,7 @@ def guided_grad_cam(context: Context, *, layer: str | None) -> Iterator[Round | 
     values = large.to(guided.gradient) * guided.gradient
     if not bool(torch.isfinite(values).all()):
         raise ValueError("the guided gradient became infinite or NaN at this picture: try another picture or score")
-    warnings = where.warnings
-    if guided.coverage is not None and not guided.coverage.complete:
-        warnings += (f"{guided.coverage}; the others kept their own gradient: {', '.join(guided.coverage.missed)}",)
-    if not warnings and not bool(values.any()):
-        warnings = ("the map is zero everywhere: where Grad-CAM is positive no guided gradient arrives",)
-    yield Draft(values, coverage=guided.coverage, warnings=warnings, details=where.details)
+    warnings = (*where.warnings, *reached(guided.coverage))
+    if not bool(values.any()) and not any("zero everywhere" in warning for warning in warnings):
+        warnings = ("the map is zero everywhere: where Grad-CAM is positive no guided gradient arrives", *warnings)
+    yield Draft(values, coverage=str(guided.coverage), warnings=warnings, details=where.details)
