@@ -15,6 +15,12 @@ def smooth_pictures(count: int, size: int, seed: int = 0, channels: int = 3) -> 
     return x / x.std()
 
 
+def black_picture(size: int) -> Tensor:
+    """A black picture `(1, 3, size, size)` as ImageNet's statistics normalise it."""
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    return (-mean / std).expand(1, 3, size, size)
+
+
 def calibrate(model: nn.Module, pictures: Tensor) -> nn.Module:
     """Give a randomly initialised model scores that differ; returns it in `eval()`.
 
@@ -55,8 +61,11 @@ def calibrated(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = getattr(torchvision.models, name)(**options)
-        calibrate(model, smooth_pictures(4, size, seed + 1))
-    model, x = model.to(dtype), smooth_pictures(1, size, seed + 2).to(dtype)
+        x = smooth_pictures(1, size, seed + 2)
+        # Deep networks with random weights blow up beyond what their statistics have seen (measured: scores of 10⁵ for a
+        # black picture), so the picture and its black reference are among the calibrating ones.
+        calibrate(model, torch.cat([smooth_pictures(4, size, seed + 1), x, black_picture(size)]))
+    model, x = model.to(dtype), x.to(dtype)
     with torch.no_grad():
         target = int(model(x)[0].argmax())
     return model, x, target
