@@ -162,6 +162,7 @@ class Rewriting:
         self._stack.close()
         left = len(self._records) - self._position if self._position else 0
         self._records.clear()
+        self.census.forget()
         if kind is None and left:
             raise RuleError(f"the model made {left} calls more for the reference than for the input, so {self.rule.name} cannot "
                             f"compare them: it wants a model that calls the same operations for both")

@@ -93,6 +93,10 @@ class Census(TorchDispatchMode):
         self.calls += 1
         self.missed[f"{name} in {place}" if place else name] = None
 
+    def forget(self) -> None:
+        """Let go of the tensors that were held, once nothing more is counted."""
+        self._made.clear()
+
     def depends(self, value: Any) -> bool:
         """Whether a tensor, or any inside a list, depends on the input."""
         return any(t.requires_grad or id(t) in self._made for t in tensors_of(value))
