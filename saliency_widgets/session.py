@@ -20,12 +20,9 @@ from .engine.subject import ModelChanged, Subject
 from .methods import Method, find
 from .methods.driving import drive, foresee
 from .methods.protocol import Context, Draft, Knowledge, Round
-try:
-    from .model.head import find_head
-except ImportError:
-    find_head = None
+from .model.head import find_head
 from .model.labels import Labels
-from .model.layers import Layer, default_cam_layer, find_layer, trace_layers
+from .model.layers import Layer, default_cam_layer, find_layer, trace_layers, two_runs
 from .model.outputs import ends_in_softmax, read_scores
 from .model.preprocessing import Picture, load_picture
 from .saliency_map import SaliencyMap
@@ -106,11 +103,11 @@ class Session:
         x = inputs.image[None].clone()
         with subject.running(gradients=False):
             if subject.cloned:
-                layers, output = trace_layers(subject.clone, x)
+                layers, output = trace_layers(subject.clone, x, subject.select)
                 scores = read_scores(output, subject.select)
             else:
                 layers, scores = (), subject.scores(x)
-        self.stats.setup_samples += 1
+        self.stats.setup_samples += 1 + two_runs(layers)
         scores = scores[0].detach().clone()
         if not bool(torch.isfinite(scores).all()):
             raise ValueError("the model's output for this picture holds NaN or infinity: check its weights and preprocess=")
@@ -247,7 +244,8 @@ class Session:
     def _context(self, target: int | str | None, watched: bool) -> Context:
         o = self._opened
         known = Knowledge(o.layers, o.default_layer, o.scores.numel(), self.space, o.scores.numel() > LARGE_OUTPUT,
-                          o.references, self.weights, lambda: find_head(self.subject.clone, o.layers, o.inputs.image[None]))
+                          o.references, self.weights,
+                          lambda: find_head(self.subject.clone, o.layers, o.inputs.image[None], self.subject.select))
         return Context(o.inputs, self._score(target), known, watched)
 
     def weights(self, layer: str) -> torch.Tensor | None:

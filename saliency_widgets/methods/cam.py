@@ -18,9 +18,10 @@ def cam(context: Context, *, layer: str | None) -> Iterator[Round | Draft]:
     (SqueezeNet) it is that map. A margin takes the difference of two classes. ValueError, naming Grad-CAM, for any other
     model, another layer than the pooled one, or a score that is a function of the user's.
     """
-    head, score = context.head(), context.score
+    score = context.score
     if score.name:
         raise ValueError("CAM explains a class's own score, not a function of the output: use grad_cam")
+    head = context.head()
     if layer is not None and find_layer(context.layers, layer).name != head.layer:
         raise ValueError(f"CAM exists at layer {head.layer!r} only, whose mean is what the last layer reads, not at {layer!r}: "
                          f"leave layer out, or use grad_cam, which works at any layer with positions")

@@ -25,7 +25,8 @@ class Layer:
     `name` is dotted as in `named_modules()`, `aliases` name the same output. `kind` is the class name,
     `shape` the output's shape without the batch. `channels_last` marks `(h, w, C)`, `grid` the patches (h, w)
     of token rows `(prefix + h·w, D)`, `pooling` a pooling module's output, `apart` positions that are not the
-    picture's (windows), `idle` positions that the scores no longer depend on.
+    picture's (windows), `idle` positions that the scores no longer depend on, `linear` the output of a linear
+    layer without positions.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Layer:
     prefix: int = 0
     apart: bool = False
     idle: bool = False
+    linear: bool = False
 
     @property
     def positions(self) -> tuple[int, int] | None:
@@ -193,6 +195,7 @@ def _layer(entry: _Output, modules: dict[str, nn.Module], names: dict[nn.Module,
         entry.layout.grid,
         entry.layout.prefix,
         entry.layout.apart,
+        linear=isinstance(modules[first], (nn.Linear, nn.Conv2d)) and entry.shape.numel() == entry.shape[:2].numel(),
     )
 
 
@@ -200,13 +203,14 @@ def default_cam_layer(layers: Iterable[Layer], classes: int) -> str | None:
     """The layer that CAM methods take by themselves, or None where no layer has positions.
 
     It is the last output with more than one position, leaving out pooling layers, maps with one channel per
-    class (unless there are no others), and token rows behind which the scores depend on the class token
-    alone. None, too, where that is only the patch embedding in front of a transformer: its map would say
-    nothing of the rest.
+    class that no linear layer follows (unless there are no others), and token rows behind which the scores
+    depend on the class token alone. None, too, where that is only the patch embedding in front of a
+    transformer: its map would say nothing of the rest.
     """
     layers = tuple(layers)
     fit = [i for i, la in enumerate(layers) if la.spatial and not la.pooling and not la.idle]
-    fit = [i for i in fit if layers[i].grid is not None or layers[i].channels != classes] or fit
+    follows = max((i for i, la in enumerate(layers) if la.linear), default=-1)
+    fit = [i for i in fit if layers[i].grid or layers[i].channels != classes or i < follows] or fit
     if not fit:
         return None
     tokens = sum(len(la.shape) == 2 and la.shape[0] > 1 and la.grid is None for la in layers[fit[-1] :])

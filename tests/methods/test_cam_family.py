@@ -101,6 +101,25 @@ def test_a_vision_transformer_is_explained_where_its_patches_still_matter():
     assert not late.values.any() and "class token alone" in late.warnings[0] and session.default_layer in late.warnings[0]
 
 
+class Wrapped(nn.Module):
+    """Its scores are said with output=."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return {"features": x, "scores of classes": self.inner(x)}
+
+
+def test_scores_said_with_output_are_those_that_layers_and_heads_are_found_by():
+    session = Session(Wrapped(vit()), tensor(), output="scores of classes")
+    assert session.default_layer == "inner.encoder.layers.encoder_layer_1.ln_1" and session.map("grad_cam").values.any()
+    assert session.stats.setup_samples == 2 and Session(small(), tensor()).stats.setup_samples == 1
+    got = Session(Wrapped(small()), tensor(), output="scores of classes", target=1).map("cam")
+    np.testing.assert_array_equal(got.values, Session(small(), tensor(), target=1).map("cam").values)
+
+
 def test_cam_of_a_margin_and_what_it_costs():
     model, x = pooled(3), tensor()
     session = Session(model, x)

@@ -107,6 +107,14 @@ def test_maps_with_a_channel_per_class_are_the_default_where_there_are_no_others
     assert default_cam_layer(layers, 4) == "1" == default_cam_layer(layers, 5)
 
 
+def test_as_many_channels_as_classes_are_no_maps_of_classes_before_a_linear_layer():
+    parts = [nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 4, 3), nn.AdaptiveAvgPool2d(1)]
+    weighed = [nn.Flatten(), nn.Linear(4, 4)], [nn.Conv2d(4, 4, 1), nn.Flatten()]
+    for end, default in ((weighed[0], "2"), (weighed[1], "2"), ([nn.Flatten()], "1")):
+        layers, _ = trace_layers(structural_clone(nn.Sequential(*parts, *end)), torch.randn(1, 3, 9, 9))
+        assert default_cam_layer(layers, 4) == default
+
+
 def test_models_without_spatial_layers():
     flat = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 3))
     layers, _ = trace_layers(structural_clone(flat), torch.randn(1, 3, 2, 2))
