@@ -212,7 +212,8 @@ def class_rows(explorer: "Explorer", target: int | None) -> str:
 
 def made_block(pair: Shown) -> str:
     """A map's title, class, unit and parameters, and what is known about how far it can be trusted."""
-    found = evidence(pair.map, find(pair.map.method).family)
+    method = find(pair.map.method)
+    found = evidence(pair.map, method.family, method.warning)
     made = made_with(pair.map)
     first = f"{pair.subject}, in {pair.map.unit}" + (f" · {made}" if made else "")
     lines = [first] + ([found.sentence] if found else [])

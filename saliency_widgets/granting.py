@@ -82,7 +82,7 @@ class Granting:
         finally:
             self.remove_class("sw-busy")
             if ticket.newest:
-                self.face.progress.rest(getattr(self.face.method.bodies[self.method], "hint", ""))
+                self.face.progress.rest(self.face.method.hint)
 
     def _ask_first(self, wish: Wish, missing: int, seconds: float | None) -> None:
         """Offer the map at its price: it was too dear to begin with, or was stopped."""
@@ -188,7 +188,7 @@ class Granting:
         """The picture, the gradient and the sum so far at one point of a path."""
         session, params, axis = self.session, wish.params, body.axis
         low, high = params[axis]
-        at = float(np.clip(wish.point, low, high))
+        at = float(np.clip(body.point, low, high))
         if axis == "alpha":
             baseline = params["baseline"]
             baseline = baseline[0] if isinstance(baseline, (list, tuple)) else baseline
@@ -213,7 +213,7 @@ class Granting:
         map = self._shown[0]
         if map.method != wish.method or not map.final:
             return
-        stage = body.show_stage(wish.point)
+        stage = body.show_stage(body.point)
         if stage is not None and "mask" in stage:
             last = stage is body.film[-1]
             shown = map if last else replace(map, values=stage["mask"][None].astype(np.float32) / 255)

@@ -53,7 +53,8 @@ def activation_maximisation(context: Context, *, layer: str | None, channel: int
     decorrelated colours of a Fourier series whose coefficients are divided by their frequency, so every pixel stays in
     0..1; each step sees it rolled by up to `jitter` pixels. `details` holds `picture` (uint8 `(H, W, 3)`), `scores` (one an
     iteration, with its shift), `before` (the unit at the picture), `started` and `after` (at the first and last image),
-    `film` (dicts of iteration, picture, score), `layer`, `channel`. ValueError for a channel or neuron that is not there.
+    `film` (dicts of iteration, picture, score), `layer`, `channel`, `objective_score` (the unit's
+    unit). ValueError for a channel or neuron that is not there.
     """
     unit = yield from _unit(context, layer, channel, row, column)
     kernels, space, like = context.kernels, context.inputs.picture.space, context.picture_tensor
@@ -83,6 +84,7 @@ def activation_maximisation(context: Context, *, layer: str | None, channel: int
             film.append({"iteration": step, "picture": to_uint8(pixels), "score": found.score})
             details = {"picture": film[-1]["picture"], "film": list(film), "scores": np.array(scores), "before": before,
                        "started": film[0]["score"], "after": found.score, "layer": layer,
+                       "objective_score": "activation" if isinstance(unit, Unit) else unit.unit,
                        "channel": unit.channel if isinstance(unit, Unit) else None}
             yield Draft(values, last_change=change, unit="input unit", details=details,
                         warnings=_doubts(details) if step == iterations else ())

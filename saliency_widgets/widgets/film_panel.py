@@ -9,9 +9,9 @@ import ipywidgets
 import numpy as np
 
 from .controls import Control
-from .curve import Curve, player
+from .curve import HEIGHT, Curve, player
 from .pictures import Pictured, paint_size
-from .words import plain
+from .words import number, percent
 
 if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
@@ -68,8 +68,11 @@ class FilmPanel(ipywidgets.VBox):
         if "objective" in film[0]:
             objective = at, np.array([stage["objective"] for stage in film], np.float64)
         self.plot.draw(whole=None, dashed=objective, strong=(at, scores))
+        # The words keep clear of the end of the curve.
+        words, low = self.plot.words, self.plot.top(float(scores[-1])) > HEIGHT / 2
+        (words.add_class if low else words.remove_class)("sw-above")
         unit = map.details.get("objective_score", "")
-        self.plot.words.value = (f"{escape(unit) or 'activation'} {plain(scores[0])} → {plain(scores[-1])}"
+        self.plot.words.value = (f"{escape(unit) or 'activation'} {number(scores[0])} → {number(scores[-1])}"
                                  + ("" if objective is None else "<br>dashed: the objective"))
         self.plot.ticks([(0.0, "0", False), (self.plot.end, f"{self.plot.end:.0f} iterations", False)])
         self.pictures.children = (self.seen, self.mask if "mask" in film[0] else self.first, self.numbers)
@@ -86,11 +89,11 @@ class FilmPanel(ipywidgets.VBox):
         details, lines = self._map.details, [f"<div class=sw-m>{escape(self._subject())}</div>"]
         before = details.get("before")
         now = stage["score"]
-        lines.append(f"<div class=sw-big>{'' if before is None else plain(before, 2) + ' → '}{plain(now, 2)}</div>")
+        lines.append(f"<div class=sw-big>{'' if before is None else number(before) + ' → '}{number(now)}</div>")
         lines.append(f"<div class=sw-m>{escape(details.get('objective_score', 'activation'))}</div>")
         if "objective" in stage:
-            lines.append(f"<div class=sw-m>objective {plain(stage['objective'], 2)}</div>")
-            lines.append(f"<div class=sw-m>mask {plain(stage['mask'].mean() / 2.55, 0)} % of the picture</div>")
+            lines.append(f"<div class=sw-m>objective {number(stage['objective'])}</div>")
+            lines.append(f"<div class=sw-m>mask {percent(stage['mask'].mean() / 255)}</div>")
         self.numbers.value = "".join(lines)
         return stage
 

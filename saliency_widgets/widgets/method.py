@@ -14,7 +14,7 @@ from .film_panel import FilmPanel
 from .path import PathPanel
 from .sheet_panel import SheetPanel
 from .views import ViewsPanel
-from .words import FAMILIES, Evidence, cost, evidence
+from .words import FAMILIES, Evidence, cost, evidence, short
 
 if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
@@ -26,7 +26,7 @@ ROW = 42  # letters that fit in the row of parameters, names and values; what is
 
 
 class MethodRows(ipywidgets.VBox):
-    """The methods of a family as rows of name, question and cost; a click asks for the map. `on_pick(name)`."""
+    """The methods of a family as rows of name, cost in words, and price where known; a click asks. `on_pick(name)`."""
 
     def __init__(self, methods: Sequence[Any], on_pick: Callable[[str], None]):
         self.buttons, self.costs, rows = {}, {}, []
@@ -34,22 +34,21 @@ class MethodRows(ipywidgets.VBox):
             button = ipywidgets.Button(description=method.title, tooltip=method.paper)
             button.on_click(lambda _, name=method.name: on_pick(name))
             button.add_class("sw-row-button")
-            source = ipywidgets.HTML(f"<span class=sw-m>{escape(FAMILIES[method.family][1])}</span>")
+            source = ipywidgets.HTML(f"<span class=sw-m>{escape(method.cost)}</span>")
             price = ipywidgets.HTML()
             row = ipywidgets.Box([button, source, price])
             row.add_class("sw-wait-row")
             self.buttons[method.name], self.costs[method.name] = button, price
             rows.append(row)
-            self.price(method.name, method.cost)
         super().__init__(rows)
         self.add_class("sw-wait")
         if len(rows) > 7:
             self.add_class("sw-many")
 
     def price(self, name: str, words: str) -> None:
-        """Write what a method's map costs."""
+        """Write what a method's map costs: evaluations and time."""
         if name in self.costs:
-            self.costs[name].value = f"<span class=sw-m>{escape(words)}</span>"
+            self.costs[name].value = f"<span>{escape(words)}</span>"
 
 
 class Lazy(dict):
@@ -162,6 +161,11 @@ class MethodPanel(ipywidgets.VBox):
             if hasattr(body, "set_picture"):
                 body.set_picture(picture)
 
+    @property
+    def hint(self) -> str:
+        """What costs nothing more with the body that is shown, in words."""
+        return getattr(self.body.children[0], "hint", "") if self.body.children else ""
+
     def hidden(self) -> list[ipywidgets.Widget]:
         """Widgets that belong to the panel but are not shown now; they must be closed with it."""
         parts = [part for body in self.bodies.values() for part in getattr(body, "parts", ())]
@@ -210,7 +214,9 @@ class MethodPanel(ipywidgets.VBox):
         self.evidence.layout.visibility = "visible" if found else "hidden"
         if found is None:
             return
-        self.mark.description = found.text
+        # What is left of the row beside the method's name; the whole stands in the tooltip.
+        room = 43 - round(1.2 * len(self.choice.label or ""))
+        self.mark.description = short(found.text, room)
         (self.mark.add_class if found.ok else self.mark.remove_class)("sw-ok")
         self.sentence.value = f"<p>{escape(found.sentence)}</p>"
         name = self._doubled(map.params) if map is not None else None

@@ -23,9 +23,8 @@ class ViewsPanel(ipywidgets.VBox):
 
     def __init__(self, controls: dict[str, Control], method: Any):
         self.curve: Curve | None = None  # made for the first map that knows scores along a path
-        question = FAMILIES[method.family][1]
-        warning = "" if not method.warning else f"<p>⚠ {escape(method.title)} {escape(method.warning)}.</p>"
-        self.source = ipywidgets.HTML(f"<p>{escape(question)}</p>{warning}<p>{escape(method.paper)}</p>")
+        first = FAMILIES[method.family][1] if not method.warning else f"⚠ {method.title} {method.warning}"
+        self.source = ipywidgets.HTML(f"<p>{escape(first)}</p><p>{escape(method.paper)}</p>")
         self.source.add_class("sw-source")
         self.source.add_class("sw-plot")
         self.views = [Pictured("", "the map") for _ in range(3)]

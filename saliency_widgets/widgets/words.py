@@ -31,6 +31,11 @@ def plain(value: float, digits: int = 2) -> str:
     return ("−" if value < 0 and float(text) else "") + text
 
 
+def number(value: float) -> str:
+    """Write a number of any size with a real minus sign: three digits below one, else two."""
+    return plain(value, 3 if abs(value) < 1 else 2)
+
+
 def signed(value: float, digits: int = 2) -> str:
     """Write a number that always carries its sign."""
     text = f"{abs(value):.{digits}f}"
@@ -159,9 +164,9 @@ def spread(map: SaliencyMap) -> Evidence:
 def course(map: SaliencyMap) -> Evidence:
     """What a method that learns step by step has reached."""
     before, after = float(map.details["before"]), float(map.details["after"])
-    words = f"{plain(before)} → {plain(after)}"
+    words = f"{number(before)} → {number(after)}"
     settled = "" if map.last_change is None else f" The last stage changed it by {percent(map.last_change)}."
-    return Evidence(True, words, f"The number that is steered was {plain(before, 3)} for the picture and is {plain(after, 3)} "
+    return Evidence(True, words, f"The number that is steered was {number(before)} for the picture and is {number(after)} "
                                  f"at the end.{settled}")
 
 

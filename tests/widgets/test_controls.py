@@ -4,9 +4,9 @@ import pytest
 
 from saliency_widgets import methods
 from saliency_widgets.methods.parameters import Parameter
-from saliency_widgets.widgets.controls import Control, Params, say
+from saliency_widgets.widgets.controls import Control, Params, ladder, pace, say, slides
 
-DECLARED = [(name, p) for name, method in methods().items() for p in method.parameters if p.kind != "regions"]
+DECLARED = [(name, p) for name, method in methods().items() for p in method.parameters]
 
 
 @pytest.mark.parametrize("name, parameter", DECLARED, ids=lambda value: getattr(value, "name", value))
@@ -14,6 +14,8 @@ def test_every_declared_parameter_has_a_named_control(name, parameter):
     control = Control(parameter, Params(methods())[name], lambda *_: None, ("a", "a.b"), "a.b")
     assert "sw-named" in control.widget._dom_classes and control.widget.tooltip
     assert parameter.help in control.widget.tooltip
+    if control.parameter.kind in ("int", "float", "choice", "method", "fill") and control.listed:
+        assert 2 <= len(control.values) <= 14 and parameter.default in control.values
 
 
 def control(parameter, heard, **layers):
@@ -64,3 +66,80 @@ def test_grids_windows_and_layers():
 
 def test_words_of_values():
     assert [say(v) for v in ("gauss_legendre", None, 0.5, True, (3, 4))] == ["gauss–legendre", "default", "0.5", "yes", "3 × 4"]
+
+
+def test_a_channel_is_written_as_a_number_or_left_to_the_method():
+    heard = []
+    it, params = control(Parameter("channel", "index", None, "which filter"), heard)
+    assert it.widget.value == "" and it.widget.placeholder == "auto"
+    it.widget.value = "12"
+    assert params.channel == 12 and heard == [("channel", 12)]
+    it.widget.value = ""
+    assert params.channel is None
+    params.channel = 3
+    assert it.widget.value == "3" and len(heard) == 2
+    with pytest.raises(TypeError, match="whole number"):
+        it.widget.value = "seven"
+    seed, params = control(Parameter("seed", "int", 0, "names the draws", minimum=0), heard)
+    seed.widget.value = "41"
+    assert params.seed == 41
+    seed.widget.value = ""
+    assert params.seed == 41 and seed.widget.value == "41"
+
+
+def test_regions_are_a_grid_superpixels_or_ones_own():
+    heard = []
+    it, params = control(Parameter("regions", "regions", None, "cut along", choices=("slic", "felzenszwalb")), heard)
+    assert list(it.widget.options) == ["grid", "slic", "felzenszwalb"] and it.widget.value == "grid"
+    it.widget.value = "slic"
+    assert params.regions == "slic"
+    params.regions = np.zeros((4, 4), int)
+    assert it.widget.value == "own" and len(heard) == 1
+    it.widget.value = "grid"
+    assert params.regions is None
+    it, _ = control(Parameter("regions", "regions", "slic", "cut along", choices=("slic", "felzenszwalb")), heard)
+    assert list(it.widget.options) == ["slic", "felzenszwalb"], "no grid where the method knows none"
+
+
+def test_floats_slide_where_the_range_can_be_walked():
+    wide = Parameter("l1", "float", 1e-4, "price", minimum=0, maximum=1)
+    assert not slides(wide) and {0.0, 1e-5, 1e-4, 1e-3, 0.01} <= set(ladder(wide))
+    near = Parameter("level", "float", 0.15, "noise", minimum=0.0, maximum=2.0)
+    assert slides(near) and pace(near) == pytest.approx(0.02)
+    it, params = control(near, [])
+    it.widget.value = 0.5
+    assert params.level == 0.5 and not it.widget.continuous_update
+    assert slides(Parameter("gamma", "float", 0.25, "rule", minimum=0.0, maximum=10.0, step=0.05))
+
+
+def test_a_window_ends_where_another_parameter_says():
+    method = methods()["blur_ig"]
+    params = Params({"blur_ig": method})["blur_ig"]
+    heard = []
+    it = Control(next(p for p in method.parameters if p.name == "sigma"), params,
+                 lambda n, v: heard.append(v) or setattr(params, n, v))
+    assert it.widget.max == 50 and it.widget.value == (0, 50)
+    params.sigma_max = 80.0
+    assert it.widget.max == 80 and params.sigma == (0, 50) and heard == []
+    params.sigma_max = 20.0
+    assert it.widget.max == 20 and params.sigma == (0, 20)
+
+
+def test_what_only_code_can_give_is_shown():
+    it, params = control(Parameter("base_params", "mapping", {}, "of the base"), [])
+    assert it.widget.disabled and it.widget.value == "defaults"
+    params.base_params = {"steps": 16}
+    assert it.widget.value == "steps 16"
+    it, params = control(Parameter("backgrounds", "backgrounds", None, "references"), [])
+    assert it.widget.disabled and it.widget.value == "the session's"
+    params.backgrounds = ["black", "white"]
+    assert it.widget.value == "2 given"
+
+
+def test_none_is_a_line_of_its_own_where_it_is_no_layer():
+    heard = []
+    it, params = control(Parameter("layer", "layer", None, "where"), heard, layers=("a", "b"))
+    assert it.widget.value == "none" and list(it.widget.options) == ["none", "a", "b"]
+    it.widget.value = "b"
+    it.widget.value = "none"
+    assert params.layer is None and heard == [("layer", "b"), ("layer", None)]

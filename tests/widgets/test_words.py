@@ -67,3 +67,32 @@ def test_drops_and_warnings():
     warned = words.evidence(a_map(residual=0.001, warnings=("the map is zero everywhere: no region matters",)), "path")
     assert not warned.ok and warned.text.startswith("the map is zero") and "The gap is 0.1 %" in warned.sentence
     assert words.evidence(a_map(), "gradient") is None
+
+
+def test_coverage_counts_what_a_rule_reached():
+    whole, part = (words.evidence(a_map(coverage=f"{k} of 17 activation calls rewritten"), "gradient") for k in (17, 9))
+    assert whole.ok and whole.text == "17 of 17 calls"
+    assert not part.ok and part.text == "9 of 17 calls" and "plain gradient" in part.sentence
+
+
+def test_a_sample_mean_shows_its_error_and_offers_more_samples():
+    good, bad = (words.evidence(a_map(standard_error=e), "gradient") for e in (0.1, 0.4))
+    assert good.ok and good.text == "± 10 %" and not good.remedy
+    assert not bad.ok and bad.remedy == "double the samples"
+    sampled = a_map(residual=0.3, standard_error=0.1, details={"sum_standard_error": 0.5, "rise": 4.0})
+    assert words.evidence(sampled, "reference").ok, "a gap of 1.2 lies within three errors of 0.5"
+    assert not words.evidence(replace(sampled, details={"sum_standard_error": 0.1, "rise": 4.0}), "reference").ok
+
+
+def test_a_methods_own_warning_is_in_the_tooltip_and_a_doubt_comes_first():
+    found = words.evidence(a_map(coverage="17 of 17 activation calls rewritten"), "gradient", "draws edges (1810.03292)")
+    assert found.ok and found.sentence.endswith("M draws edges (1810.03292).")
+    alone = words.evidence(a_map(), "gradient", "multiplies by the picture")
+    assert not alone.ok and alone.text == "multiplies by the picture"
+    both = words.evidence(a_map(residual=0.001, coverage="1 of 2 activation calls rewritten", warnings=("beware",)), "gradient")
+    assert both.text == "1 of 2 calls" and both.sentence.startswith("beware.") and "0.1 %" in both.sentence
+
+
+def test_what_was_learned_says_where_it_came_from():
+    found = words.evidence(a_map(last_change=0.02, details={"film": [{}], "before": 0.573, "after": 0.004}), "cut")
+    assert found.ok and found.text == "0.573 → 0.004" and "2.0 %" in found.sentence
