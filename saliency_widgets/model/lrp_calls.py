@@ -67,6 +67,7 @@ def bound(call: Call, *names: str) -> list:
 
 
 def activation(call: Call) -> Any:
+    """f(x) = f(0) + x · slope: relevance passes, and f(0) counts as a bias."""
     x, *rest = call.args
     if any(isinstance(r, Tensor) and r.requires_grad for r in rest):
         return NotImplemented
@@ -85,8 +86,8 @@ def activation(call: Call) -> Any:
 
 
 def _steady(args: tuple) -> bool:
-    """Whether a power is one that is not steep at zero."""
-    return len(args) > 1 and isinstance(args[1], (int, float)) and args[1] >= 1
+    """Whether a power is one that is defined and not steep around zero."""
+    return len(args) > 1 and isinstance(args[1], (int, float)) and args[1] >= 1 and float(args[1]).is_integer()
 
 
 def _product(call: Call) -> Any:

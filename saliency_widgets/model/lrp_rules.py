@@ -118,6 +118,7 @@ def _leave(rewriting: Rewriting, scores: Tensor) -> None:
             unruled[re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()] = None
         elif kind in _BILINEAR and _factors(node, kind, forward) > 1:
             unruled[f"{kind.lower()} of two activations"] = None
+    forward.reached.clear()  # nodes of the graph, which is to go when it has been gone back through
     if unruled:
         raise ValueError(f"LRP has no rule for {', '.join(unruled)} in this model (or cannot reach it: scripted, traced and "
                          f"exported code, and custom autograd functions): use gradient_x_input, deeplift or "

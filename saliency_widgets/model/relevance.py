@@ -56,7 +56,7 @@ def pulled_back(value: Tensor, c: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]
 def stabilised(z: Tensor, epsilon: float = TINY) -> Tensor:
     """z moved away from zero by ε, zero counting as positive; by what the number type can show where ε is less."""
     epsilon = max(epsilon, torch.finfo(z.dtype).eps / 100)
-    return z + torch.where(z < 0, -epsilon, epsilon)
+    return z + torch.where(z < 0, -epsilon, epsilon).to(z)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
 """The rules of LRP against their formulas written out, conservation, and what is refused."""
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -246,6 +248,7 @@ class Foreign(Function):
     (lambda s, x: s.layer(Foreign.apply(x)), "foreign"),
     (lambda s, x: s.layer(torch.relu(x)) / x[:, :4] + 1 / x[:, :4], "reciprocal"),
     (lambda s, x: torch.maximum(x, -x), "maximum"),
+    (lambda s, x: torch.relu(x) ** 1.5, "pow"),
     (lambda s, x: F.batch_norm(torch.relu(x), None, None, training=True), "batch_norm"),
     (lambda s, x: F.linear(torch.relu(x), x[:, :4] * s.layer.weight), "linear|addmm|mm"),
 ])
@@ -277,6 +280,23 @@ def test_a_checkpoint_that_repeats_calls_changes_nothing(kind):
     maps, _, coverages = zip(*(propagate(model, x, kind, low=LOW, high=HIGH) for model in (plain, repeated)))
     torch.testing.assert_close(*maps, rtol=0, atol=0)
     assert str(coverages[0]) == str(coverages[1]) == "6 of 6 activation calls rewritten"
+
+
+def test_the_graph_is_let_go_of_without_the_garbage_collector():
+    inner, head, x = parts()
+    model = Of(lambda s, x: s.head(s.inner(x)), inner=inner, head=head)
+
+    def alive():
+        return sum(type(thing) is torch.Tensor and thing.numel() == 4 * 36 for thing in gc.get_objects())  # the ReLU's
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        propagate(model, x, "composite", low=LOW, high=HIGH)
+        assert alive() == before
+    finally:
+        gc.enable()
 
 
 def test_what_the_score_does_not_depend_on_is_nobodys_business():
