@@ -150,7 +150,7 @@ class Rewriting:
         self._mode = _Mode(self)
         self.is_recording, self._inside = False, 0
         self._records: list[tuple[str, tuple, dict]] = []
-        self._position, self._ran = 0, False
+        self._position = 0
 
     def __enter__(self) -> Rewriting:
         self._stack = ExitStack()
@@ -164,8 +164,8 @@ class Rewriting:
         self._records.clear()
         self.census.forget()
         if kind is None and left:
-            raise RuleError(f"the model made {left} calls more for the reference than for the input, so {self.rule.name} cannot "
-                            f"compare them: it wants a model that calls the same operations for both")
+            raise RuleError(f"the model made {left} call{'s' * (left > 1)} more for the reference than for the input, so "
+                            f"{self.rule.name} cannot compare them: it wants a model that calls the same operations for both")
         if kind is None and self.census.calls and not self.rewritten:
             names = ", ".join(list(self.census.missed)[:4])
             raise RuleError(f"none of the {self.census.calls} activation calls ({names}) could be rewritten for "

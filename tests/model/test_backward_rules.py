@@ -122,6 +122,19 @@ def test_an_activation_inside_a_composite_of_torch_is_reached():
     assert ruled(lambda t: F.tanhshrink(t).flatten(1), "guided")[2].calls == 1
 
 
+def test_an_activation_in_place_on_a_part_changes_the_whole():
+    """`x[:, :2].relu_()`: the rectified part is seen, and differentiated, through the tensor that it is a part of."""
+    def model(x):
+        x = x * 1.0
+        x[:, :2].relu_()
+        return (x * X.flip(-1)).sum((2, 3))
+
+    out, gradient, coverage = ruled(model, "guided", target=1)
+    assert torch.equal(out, model(X)) and coverage.complete and coverage.calls == 1
+    weight = X.flip(-1)[:, 1]
+    assert torch.equal(gradient[:, 1], weight * (weight > 0) * (X[:, 1] > 0)) and not gradient[:, [0, 2]].any()
+
+
 def test_what_does_not_depend_on_the_picture_counts_in_neither():
     table = torch.randn(3, dtype=torch.float64)
 

@@ -185,7 +185,7 @@ def test_rows_may_lie_along_any_axis():
 @pytest.mark.parametrize("branch, words", [
     (lambda x: F.relu(x) if x.sum() > 0 else torch.tanh(x), "called tanh .* for the reference and relu"),
     (lambda x: F.relu(F.relu(x) if x.sum() > 0 else x), "called relu once more for the input"),
-    (lambda x: F.relu(x if x.sum() > 0 else F.relu(x)), "made 1 calls more for the reference"),
+    (lambda x: F.relu(x if x.sum() > 0 else F.relu(x)), "made 1 call more for the reference"),
     (lambda x: F.relu(x[:1] if x.sum() > 0 else x), "same operations on the same shapes")])
 def test_runs_that_differ_are_refused(branch, words):
     with pytest.raises(ValueError, match=words):
