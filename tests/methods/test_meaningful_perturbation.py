@@ -15,6 +15,15 @@ from tests.small import small, tensor
 PATCH = slice(6, 14), slice(18, 26)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Steps this small lose their time to the threads' meetings."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 class Patch(nn.Module):
     """Sees the class where an off-centre patch is bright, and looks nowhere else."""
 
