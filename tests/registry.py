@@ -50,19 +50,19 @@ def everything(seed: int = 0, **keywords: Any) -> Everything:
 
 
 # By the parameter's name, wherever a method has one.
-_FEW = {"steps": 4, "n": 24, "iterations": 3, "window": SIZE // 2, "stride": SIZE // 4, "limit": 5, "mask_size": 8}
+_FEW = {"steps": 4, "n": 24, "iterations": 3, "limit": 5, "mask_size": 8}
 _SPECIAL = {
     "smoothgrad": {"n": 2}, "expected_gradients": {"n": 6}, "rise": {"n": 8, "grid": 4}, "leave_one_out": {"grid": 3},
     "blur_ig": {"steps": 4, "sigma": (0.0, 4.0), "sigma_max": 4.0}, "guided_ig": {"steps": 3},
 }
 
 
-def cheap(name: str) -> dict[str, Any]:
-    """Parameters of a method with which its map takes a few evaluations of a picture of `SIZE` × `SIZE`."""
+def cheap(name: str, size: int = SIZE) -> dict[str, Any]:
+    """Parameters of a method with which its map takes a few evaluations of a picture of `size` × `size`."""
     parameters = {p.name: p for p in methods()[name].parameters}
-    few = {k: v for k, v in _FEW.items() if k in parameters}
+    few = {k: v for k, v in {**_FEW, "window": size // 2, "stride": size // 4}.items() if k in parameters}
     if "regions" in parameters and parameters["regions"].default is not None:
-        few["regions"] = grid((SIZE, SIZE), 3, 3)
+        few["regions"] = grid((size, size), 3, 3)
     return {**few, **_SPECIAL.get(name, {})}
 
 

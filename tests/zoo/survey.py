@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from saliency_widgets import Session, methods
 from saliency_widgets.engine.store import STORE
-from saliency_widgets.regions import grid
 from tests.networks import calibrated
+from tests.registry import cheap
 
 RECORD = Path("build/zoo.json")
 SLOW_LAST = ("regnet_y_128gf", "vit_h_14", "regnet_y_32gf", "regnet_x_32gf", "efficientnet_v2_l", "efficientnet_b7",
@@ -38,22 +38,6 @@ def architectures() -> list[str]:
 
     names = torchvision.models.list_models(module=torchvision.models)
     return sorted(names, key=lambda n: (SLOW_LAST[::-1].index(n) + 1 if n in SLOW_LAST else 0, n))
-
-
-def cheap(name: str, size: int) -> dict[str, Any]:
-    """Parameters with which a method needs few evaluations."""
-    cells = grid((size, size), 3, 3)
-    few: dict[str, dict[str, Any]] = {
-        "steps": 4, "grid": 3, "regions": cells, "iterations": 3, "window": size // 2, "stride": size // 4, "limit": 8,
-    }
-    special = {
-        "smoothgrad": {"n": 2}, "expected_gradients": {"n": 4}, "rise": {"n": 8, "grid": 4}, "lime": {"n": 24},
-        "kernel_shap": {"n": 24}, "deep_shap": {"backgrounds": ["black", "mean"]}, "guided_ig": {"steps": 3},
-        "leave_one_out": {"regions": None}, "meaningful_perturbation": {"mask_size": 8, "iterations": 3},
-        "blur_ig": {"sigma": (0.0, 8.0), "sigma_max": 8.0},
-    }
-    known = {p.name for p in methods()[name].parameters}
-    return {k: v for k, v in {**few, **special.get(name, {})}.items() if k in known}
 
 
 def refusal_is_listed(method: str, message: str) -> bool:
