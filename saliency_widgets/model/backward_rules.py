@@ -151,6 +151,7 @@ class Rewriting:
         self.is_recording, self._inside = False, 0
         self._records: list[tuple[str, tuple, dict]] = []
         self._position = 0
+        self.ended = False  # the network has given its scores: what follows is the explained number's own arithmetic
 
     def __enter__(self) -> Rewriting:
         self._stack = ExitStack()
@@ -210,7 +211,8 @@ class Rewriting:
         """What a call gives: the handler's result, or the model's own where the rule has nothing to say."""
         name, in_place = spelling(function)
         handler = self.rule.handlers.get(name)
-        if handler is None or not args or in_backward() and not torch.is_grad_enabled():
+        repeated = in_backward()
+        if handler is None or not args or repeated and not torch.is_grad_enabled() or self.ended and not repeated:
             return function(*args, **kwargs)
         composite = name in self.rule.composites
         if self.is_recording:
@@ -235,7 +237,7 @@ class Rewriting:
             if in_place:
                 args, kwargs = with_tensors((args, kwargs), lambda t: target if t is source else t)
             return function(*args, **kwargs)
-        if not self._inside and not in_backward():
+        if not self._inside and not repeated:
             self.rewritten += 1
         if not in_place:
             return result
@@ -327,9 +329,15 @@ def _deconvnet(call: Call) -> Any:
     return scaled(call.args[0], call.run(), torch.ones((), dtype=call.args[0].dtype, device=call.args[0].device), positive=True)
 
 
+def _end(rewriting: Rewriting, scores: Tensor) -> None:
+    """A probability is made of scores by sigmoid or softmax: these are no activations of the network."""
+    rewriting.ended = True
+    rewriting.census.asleep += 1
+
+
 _CALLS = (*RECTIFIERS, *SMOOTH, "clamp", "clamp_min")
-register(Rule("guided", dict.fromkeys(_CALLS, _guided), _activation))
-register(Rule("deconvnet", dict.fromkeys(_CALLS, _deconvnet), _activation))
+register(Rule("guided", dict.fromkeys(_CALLS, _guided), _activation, leave=_end))
+register(Rule("deconvnet", dict.fromkeys(_CALLS, _deconvnet), _activation, leave=_end))
 
 # A rule is one file: every sibling whose name ends so announces its own.
 for _sibling in pkgutil.iter_modules(importlib.import_module(__package__).__path__):

@@ -47,6 +47,16 @@ def test_a_smooth_activation_is_labelled_heuristic(name):
     assert got.warnings == ("at softplus the rule is a heuristic: the positive part of their own gradient",)
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_the_sigmoid_that_makes_a_probability_is_no_activation_of_the_network(name):
+    session = Session(small(classes=1), tensor(), score="probability")
+    got = session.map(name)
+    assert got.coverage == "2 of 2 activation calls rewritten" and not got.warnings
+    logit = Session(small(classes=1), tensor()).map(name)
+    p = 1 / (1 + np.exp(-session.logits[0]))
+    np.testing.assert_allclose(got.values, logit.values * p * (1 - p), atol=1e-12)
+
+
 class Hidden(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
