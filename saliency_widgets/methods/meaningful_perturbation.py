@@ -72,9 +72,9 @@ def meaningful_perturbation(context: Context, *, game: str, fill: Any, iteration
     if blur == "varying":
         perturbed = VaryingBlur(x, fill_blur, space, kernels)
     elif isinstance(fill, str) and fill == "blur":
-        perturbed = Crossfade(x, space.to_input(kernels.gaussian_blur(space.to_pixels(x), fill_blur)))
+        perturbed = Crossfade(x, space.to_input(kernels.gaussian_blur(space.to_pixels(x), fill_blur)), jitter)
     else:
-        perturbed = Crossfade(x, context.inputs.filled(context.fill(fill, seed)))
+        perturbed = Crossfade(x, context.inputs.filled(context.fill(fill, seed)), jitter)
     enlarged = Enlarging(cells, size, mask_blur, x, kernels)
     course, sign = Course(game, iterations, space), 1 if game == "deletion" else -1
 

@@ -31,14 +31,19 @@ class Enlarging:
 
 
 class Crossfade:
-    """Φ(x; m) = m·x + (1 − m)·fill, with picture and fill shifted under the mask by whole pixels."""
+    """Φ(x; m) = m·x + (1 − m)·fill, with picture and fill shifted under the mask by up to `reach` whole pixels.
 
-    def __init__(self, picture: Tensor, fill: Tensor):
-        self._both = picture, fill
+    Beyond the edge the edge is repeated: both are kept with such a border, so that a shift is a window into them.
+    """
+
+    def __init__(self, picture: Tensor, fill: Tensor, reach: int = 0):
+        self._reach = reach
+        self._both = [F.pad(t[None], 4 * (reach,), mode="replicate")[0] if reach else t for t in (picture, fill)]
 
     def __call__(self, mask: Tensor, shift: tuple[int, int] = (0, 0)) -> Tensor:
-        place = places(mask.shape, shift, mask.device)
-        picture, fill = (t.flatten(1)[:, place] for t in self._both)
+        top, left = (self._reach - s for s in shift)
+        rows, columns = slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1])
+        picture, fill = (t[:, rows, columns] for t in self._both)
         return mask * picture + (1 - mask) * fill
 
 

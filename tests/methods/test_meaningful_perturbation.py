@@ -126,7 +126,7 @@ def test_the_gradient_of_the_objective_agrees_with_differences(blur, game):
     generator = torch.Generator().manual_seed(1)
     mask = torch.rand(5, 4, generator=generator, dtype=torch.float64) * 0.8 + 0.1
     space = PixelSpace()
-    fade = VaryingBlur(x, 6.0, space, kernels) if blur == "varying" else Crossfade(x, kernels.gaussian_blur(x, 6.0))
+    fade = VaryingBlur(x, 6.0, space, kernels) if blur == "varying" else Crossfade(x, kernels.gaussian_blur(x, 6.0), 2)
     large, sign = Enlarging((5, 4), (32, 32), 3.0, x, kernels), 1 if game == "deletion" else -1
 
     def objective(m):
