@@ -96,7 +96,8 @@ class Explorer(Granting, ipywidgets.VBox):
 
     @regions.setter
     def regions(self, labels: Any) -> None:
-        self.params["leave_one_out"].regions = labels
+        own = self.params[self.method].has_trait("regions")
+        self.params[self.method if own else "leave_one_out"].regions = labels
 
     @property
     def canvas(self) -> Any:

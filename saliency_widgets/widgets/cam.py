@@ -52,6 +52,7 @@ class CamPanel(ipywidgets.VBox):
         self._on_layer, self._syncing, self.hint = on_layer, False, ""
         self.layers = {layer.name: layer for layer in layers}
         self.default = default
+        self.choice = controls.get("layer")
         self.film = Film()
         self.film.observe(self._chosen, "selected")
         row = ipywidgets.HBox([c.widget for c in controls.values()])
@@ -68,6 +69,8 @@ class CamPanel(ipywidgets.VBox):
         names = [name for name in self.layers if name in maps] or list(maps)
         if not names:
             return
+        if self.choice is not None and not set(names) <= set(self.layers):
+            self.choice.offer(names)
         self.hint = "any layer: no further evaluation" if len(names) > 1 else ""
         chosen = map.details.get("layer") or map.params.get("layer") or self.default
         frames = choose_frames(names, self.default, chosen)

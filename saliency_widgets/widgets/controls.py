@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import ipywidgets
@@ -238,6 +238,11 @@ class Control:
                 self.widget.value = value
         finally:
             self._syncing = False
+
+    def offer(self, layers: Iterable[str]) -> None:
+        """Let the menu of layers hold these: places that only a map knows, such as attention's."""
+        self._layers = tuple(layers)
+        self.show(getattr(self.params, self.parameter.name))
 
     def _written(self, value: Any) -> str:
         if self.parameter.kind == "mapping":

@@ -129,8 +129,15 @@ class MethodPanel(ipywidgets.VBox):
     def _controls_of(self, name: str) -> dict[str, Control]:
         method, layers = self.methods[name], self._layers
         own = tuple(layer.name for layer in layers if layer.spatial or not method.positions)
-        return {p.name: Control(p, self.params[name], lambda n, v: self._on_param(name, n, v), own,
-                                self._default_layer if method.positions else None) for p in method.parameters}
+        inside = [p.name for p in method.parameters if p.kind == "index"]
+
+        def by_hand(parameter: str, value: Any) -> None:
+            for index in inside if parameter == "layer" else ():  # numbers that counted inside the old layer
+                self._on_param(name, index, None)
+            self._on_param(name, parameter, value)
+
+        return {p.name: Control(p, self.params[name], by_hand, own, self._default_layer if method.positions else None)
+                for p in method.parameters}
 
     def _body_of(self, name: str) -> ipywidgets.VBox:
         """The body that what a method declares asks for, so that a new method has one without a line here."""

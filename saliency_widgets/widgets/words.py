@@ -121,8 +121,11 @@ def _checks(map: SaliencyMap, family: str) -> Iterator[Evidence | None]:
 
 
 def short(text: str, limit: int = 34) -> str:
-    """Cut a sentence at a word for the name row; the whole one stands in the tooltip."""
-    return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0].rstrip(",;:") + " …"
+    """Cut a sentence at a word for the name row, or inside a long one; the whole one stands in the tooltip."""
+    if len(text) <= limit:
+        return text
+    whole = text[:limit].rsplit(" ", 1)[0].rstrip(",;:")
+    return f"{whole} …" if len(whole) >= limit / 2 else f"{text[:limit - 1]}…"
 
 
 def stop(text: str) -> str:

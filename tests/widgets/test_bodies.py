@@ -150,8 +150,14 @@ def test_attention_has_a_film_of_its_own_places(panel):
     body.show(a_map(np.ones((1, 4, 4)), "attention_rollout", {"layer": None}, details={
         "layer": "blocks.1.attn", "maps": {"blocks.0.attn": np.ones((4, 4)), "blocks.1.attn": np.ones((4, 4))}}))
     assert body.film.names == ["blocks.0.attn", "blocks.1.attn"] and body.film.selected == 1
+    assert list(body.choice.widget.options) == ["none", "blocks.0.attn", "blocks.1.attn"]
     body.film.selected = 0
     assert panel.heard == [("param", "attention_rollout", "layer", "blocks.0.attn")]
+
+
+def test_another_layer_lets_go_of_the_channel_of_the_old_one(panel):
+    panel.controls["activation"]["layer"].widget.value = "a"
+    assert panel.heard == [("param", "activation", "channel", None), ("param", "activation", "layer", "a")]
 
 
 def test_what_fitted_regions_mean_is_not_a_drop(panel):
