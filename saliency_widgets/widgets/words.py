@@ -108,11 +108,11 @@ def _checks(map: SaliencyMap, family: str) -> Iterator[Evidence | None]:
         yield residual(map)
     if map.coverage is not None:
         yield coverage(map.coverage)
-    if map.standard_error is not None:
-        yield spread(map)
     if "r2" in map.details:
         yield fit(map)
-    elif family == "cut" and map.region_scores is not None and map.residual is None:
+    if map.standard_error is not None:
+        yield spread(map)
+    if family == "cut" and map.region_scores is not None and map.residual is None and "r2" not in map.details:
         yield drops(map)
     if family == "cam" and map.default_sign == "positive":
         yield kept_by_relu(map)
