@@ -261,7 +261,7 @@ class Session:
             raise ValueError(f"{method.name} needs the model's modules and gradients, which a scripted model hides: "
                              f"use leave_one_out, or give the original model")
         if method.positions and self.default_layer is None:
-            raise ValueError(f"this model has no layer with positions (channels × height × width) for {method.name}: "
+            raise ValueError(f"this model has no layer with positions (channels × height × width, or patches) for {method.name}: "
                              f"use gradient, integrated_gradients or leave_one_out")
 
     def map(self, name: str, *, target: int | str | None = None, **params: Any) -> SaliencyMap:
