@@ -13,6 +13,7 @@ from ..engine.inputs import FILL_BLUR, FILLS
 from ..engine.probe import Score
 from ..model.pictures import to_uint8
 from ..model.preprocessing import PixelSpace
+from .descent import Descent
 from .parameters import Parameter
 from .perturbation_mask import Crossfade, Enlarging, VaryingBlur, disc, penalty
 from .protocol import Context, Draft, Round
@@ -82,7 +83,7 @@ def meaningful_perturbation(context: Context, *, game: str, fill: Any, iteration
     before = _finite(context.score_of(whole))
     mask, reached = yield from _start(context, game, cells, before, lambda m: perturbed(enlarged(m)))
     mask.requires_grad_(True)
-    adam = torch.optim.Adam([mask], lr=lr)
+    descent = Descent(mask.detach(), lr)
     # Draw 0 is the noise fill's. One long draw: more iterations begin with the same shifts.
     shifts = (kernels.uniform(seed, 1, 2 * iterations, x.device) * (jitter + 1)).long() - jitter // 2
     for step, shift in enumerate(shifts.view(-1, 2).tolist()):
@@ -94,10 +95,10 @@ def meaningful_perturbation(context: Context, *, game: str, fill: Any, iteration
         if not bool(torch.isfinite(found.gradient).all()):
             raise ValueError(f"the gradient became infinite or NaN at iteration {step}: try another fill or a smaller lr")
         if course.add(step, shown, lambda m=shown: perturbed(m), found.score, float(price) + sign * found.score):
-            yield course.draft(before=before)
-        torch.autograd.backward([phi, price], [sign * found.gradient, None])
-        adam.step()
-        adam.zero_grad()
+            yield course.draft(before=before, objective_score=context.score.unit)
+        with torch.enable_grad():
+            slope, = torch.autograd.grad((phi * (sign * found.gradient)).sum() + price, mask)
+        descent.step(slope)
         with torch.no_grad():
             mask.clamp_(0, 1)
     mask = mask.detach()
