@@ -2,14 +2,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from . import kernels
 from .engine.inputs import Inputs
@@ -20,30 +19,17 @@ from .engine.subject import ModelChanged, Subject
 from .methods import Method, find
 from .methods.driving import drive, foresee
 from .methods.protocol import Context, Draft, Knowledge, Round
+from .model.clone import has_own_hooks
 from .model.head import find_head
 from .model.labels import Labels
 from .model.layers import Layer, default_cam_layer, find_layer, trace_layers, two_runs
-from .model.outputs import ends_in_softmax, read_scores
+from .model.outputs import ScoreFunction, ends_in_softmax, read_scores
 from .model.preprocessing import Picture, load_picture
 from .saliency_map import SaliencyMap
 
 SCORES = ("logit", "probability", "log_probability", "margin")
 SPACES = ("input", "pixel")
 PATIENCE = 3  # how often a map is begun again because the model changed while it was computed
-
-
-@dataclass(frozen=True)
-class ScoreFunction:
-    """A user's score `output -> (N,)` read as the one output of the model."""
-
-    function: Callable[[Any], torch.Tensor]
-
-    def __call__(self, output: Any) -> torch.Tensor:
-        value = self.function(output)
-        if not isinstance(value, torch.Tensor) or value.ndim != 1:
-            got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-            raise ValueError(f"the score function must give one number a picture, a tensor of shape (N,), got {got}")
-        return value[:, None]
 
 
 @dataclass(frozen=True)
@@ -196,8 +182,7 @@ class Session:
         notes = list(self.picture.notes)
         if self._opened.softmaxed:
             notes.append("the network ends in softmax: its outputs are explained as probabilities")
-        model = self.subject.model
-        if isinstance(model, nn.Module) and _has_own_hooks(model):
+        if has_own_hooks(self.subject.model):
             notes.append("the model's own hooks run on the working copy")
         if self.subject.script:
             notes.append("a scripted model runs as it is: forward-only methods")
@@ -281,19 +266,41 @@ class Session:
         method = find(name)
         values = method.validate(params)
         with self.subject.lock:
+            result = self._steadily(lambda: self._run(method, values, target, ticket, on_map, on_progress))
+            if on_map is not None:
+                on_map(result)
+            return result
+
+    def drive(self, start: Callable[[Context], Iterator[Any]], *, target: int | str | None = None, uses: Method | None = None,
+              ticket: Stopping | None = None, on_draft: Callable[[Any], None] = lambda draft: None,
+              on_progress: Callable[[int, int], None] | None = None) -> Any:
+        """Run another generator than a map's: `start(context)` yields rounds and results, and the last result is returned.
+
+        `uses` is a method that it runs in turn; ValueError where that cannot explain this model. The rest is as in `run`.
+        """
+        def once() -> Any:
+            if uses is not None:
+                self._check_possible(uses)
+            runner, progress = self._opened.runner, Progress(tell=on_progress)
+            with self.subject.running(gradients=False):
+                return drive(start(self._context(target, watched=False)),
+                             lambda asked: runner.evaluate(asked.probes, asked.keep, ticket, progress), on_draft)
+
+        return self._steadily(once)
+
+    def _steadily(self, work: Callable[[], Any]) -> Any:
+        """Do the work on a model that stays the same meanwhile, or begin again; ValueError where it keeps changing."""
+        with self.subject.lock:
             for _ in range(PATIENCE):
                 if self.subject.refresh():
                     self._opened = self._open(self.picture)
                 try:
-                    result = self._run(method, values, target, ticket, on_map, on_progress)
+                    result = work()
                     self.subject.check()
+                    return result
                 except ModelChanged:
                     self.subject.isolate()
-                    continue
-                if on_map is not None:
-                    on_map(result)
-                return result
-        raise ValueError("the model kept changing while its map was computed: stop training it first, then ask again")
+        raise ValueError("the model kept changing while it was explained: stop training it first, then ask again")
 
     def _run(self, method: Method, params: dict[str, Any], target: int | str | None, ticket: Stopping | None,
              on_map: Callable | None, on_progress: Callable | None) -> SaliencyMap:
@@ -376,12 +383,6 @@ class Session:
     def close(self) -> None:
         """Let go of the working copy and the picture's tensors; kept evaluations stay within the store's budget."""
         self.subject.clone = None
-
-
-def _has_own_hooks(model: nn.Module) -> bool:
-    """Whether somebody hung forward hooks on the model; those of torch's own reparametrisations do not count."""
-    hooks = [h for m in model.modules() for h in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())]
-    return any(not type(hook).__module__.startswith("torch.nn.utils") for hook in hooks)
 
 
 def explain(model: Any, img: Any, method: str, *, target: int | str | None = None, labels: Any = None,

@@ -40,7 +40,8 @@ class Inputs:
         self._made: dict[str, Tensor] = {}   # what methods make, until released
         self._fills: dict[P.Fill, Tensor] = {}
         self._masks: dict[str, Tensor] = {}
-        self._noisy: tuple[P.Noisy | None, Tensor | None] = (None, None)  # the last: a path asks for the same at each point
+        # The last one drawn: a path asks for the same at each point.
+        self._noisy: tuple[P.Noisy | P.Shaken | None, Tensor | None] = (None, None)
 
     def add_labels(self, labels: np.ndarray) -> str:
         """Register a label map int `(H, W)`; returns its name."""
@@ -184,11 +185,10 @@ class Inputs:
                 return self.batch([name])[0]
             case P.Blurred(sigma, of):
                 return self.kernels.gaussian_blur(self.tensor(of), sigma)
-            case P.Noisy(base, seed, number, deviation):
+            case P.Noisy() | P.Shaken():
                 known, noisy = self._noisy
                 if known != name:
-                    noise = self.kernels.normal(seed, number, tuple(self.image.shape), self.image.dtype, self.image.device)
-                    noisy = self.tensor(base) + deviation * noise
+                    noisy = self._drawn(name)
                     self._noisy = name, noisy
                 return noisy
             case P.Revealed(mask, fill, of):
@@ -197,6 +197,13 @@ class Inputs:
             case P.Given(content):
                 return self._made[content]
         raise TypeError(f"{name!r} names no single input")
+
+    def _drawn(self, name: P.Noisy | P.Shaken) -> Tensor:
+        base, shape, device = self.tensor(name.base), tuple(self.image.shape), self.image.device
+        if isinstance(name, P.Noisy):
+            return base + name.deviation * self.kernels.normal(name.seed, name.number, shape, self.image.dtype, device)
+        draw = self.kernels.uniform(name.seed, name.number, self.image.numel(), device).view(shape)
+        return base + (name.radius * (2 * draw - 1)).to(self.image.dtype)
 
     def tensor(self, name: P.Input) -> Tensor:
         """The named input, `(C, H, W)`."""

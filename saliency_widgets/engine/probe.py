@@ -53,6 +53,16 @@ class Noisy:
 
 
 @dataclass(frozen=True)
+class Shaken:
+    """Any input plus uniform noise: draw `number` of `seed`, each number moved by up to ± `radius` in input units."""
+
+    base: "Input"
+    seed: int
+    number: int
+    radius: float
+
+
+@dataclass(frozen=True)
 class Without:
     """The picture `of` with a set of regions replaced by a fill; `labels` is the label map's content digest."""
 
@@ -103,7 +113,7 @@ class Pair:
     second: "Input"
 
 
-Input = Image | Filled | OnPath | Blurred | Noisy | Without | Revealed | Given | Pair
+Input = Image | Filled | OnPath | Blurred | Noisy | Shaken | Without | Revealed | Given | Pair
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,14 @@ class _Cloner:
         return self._remember(function, new)
 
 
+def has_own_hooks(model: Any) -> bool:
+    """Whether somebody hung forward hooks on the model; those of torch's own reparametrisations do not count."""
+    if not isinstance(model, nn.Module):
+        return False
+    hooks = [h for m in model.modules() for h in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())]
+    return any(not type(hook).__module__.startswith("torch.nn.utils") for hook in hooks)
+
+
 def _present(device: torch.device) -> torch.device:
     for kind, backend in (("cuda", torch.cuda), ("mps", torch.backends.mps)):
         if device.type == kind and not backend.is_available():

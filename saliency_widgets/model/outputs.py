@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,6 +31,20 @@ def read_scores(output: Any, select: Callable[[Any], Any] | str | int | None = N
         if isinstance(candidate, Tensor) and _flat(candidate) and candidate.is_floating_point():
             return _rows(candidate, "the model returned")
     raise ValueError(f"no scores (N, classes) found in the model's output: it is {describe(output)}; {_HINT}")
+
+
+@dataclass(frozen=True)
+class ScoreFunction:
+    """A user's score `output -> (N,)` read as the one output of the model."""
+
+    function: Callable[[Any], Tensor]
+
+    def __call__(self, output: Any) -> Tensor:
+        value = self.function(output)
+        if not isinstance(value, Tensor) or value.ndim != 1:
+            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"the score function must give one number a picture, a tensor of shape (N,), got {got}")
+        return value[:, None]
 
 
 def _selected(output: Any, select: Callable[[Any], Any] | str | int) -> Tensor:

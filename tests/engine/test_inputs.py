@@ -83,6 +83,16 @@ def test_noise_on_top_of_any_input_is_the_seeds_draw(inputs):
     assert hash(name) == hash(P.Noisy(P.Image(), 3, 7, 0.5)) and "Noisy" in repr(name)
 
 
+def test_shaking_stays_within_its_radius_and_is_the_seeds_draw(inputs):
+    name = P.Shaken(P.Blurred(2.0), 3, 7, 0.25)
+    draw = (inputs.tensor(name) - inputs.tensor(P.Blurred(2.0))) / 0.25
+    uniform = reference.uniform(3, 7, 3 * 32 * 32).view(3, 32, 32)
+    assert torch.allclose(draw, 2 * uniform - 1, atol=1e-12)
+    assert -1 < float(draw.min()) < -0.99 and 0.99 < float(draw.max()) < 1
+    other = P.Noisy(name, 3, 8, 0.1)  # the last draw is remembered: another name must not get it
+    assert torch.equal(inputs.tensor(name), inputs.batch([other, name])[1]) and not torch.equal(*inputs.batch([other, name]))
+
+
 def test_inputs_compose_on_another_picture(inputs):
     """A noisy picture may stand for the picture: the path, the blur and the cut then start from it."""
     noisy = P.Noisy(P.Image(), seed=3, number=1, deviation=0.1)
