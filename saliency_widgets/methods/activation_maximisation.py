@@ -12,6 +12,7 @@ from torch import Tensor
 from ..engine.probe import Unit
 from ..model.layers import Layer, find_layer, to_grid
 from ..model.pictures import to_uint8
+from .descent import Descent
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
 from .registry import method
@@ -64,7 +65,7 @@ def activation_maximisation(context: Context, *, layer: str | None, channel: int
     else:
         spectrum = NOISE * kernels.normal(seed, 0, painter.shape, like.dtype, like.device)
     spectrum.requires_grad_(True)
-    adam = torch.optim.Adam([spectrum], lr=lr, maximize=True)
+    descent = Descent(spectrum.detach(), lr, maximize=True)
     shifts = (kernels.uniform(seed, 1, 2 * iterations, like.device) * (2 * jitter + 1)).long() - jitter
 
     (_, found), = yield Round([context.gradient(context.image, score=unit)])
@@ -91,9 +92,9 @@ def activation_maximisation(context: Context, *, layer: str | None, channel: int
             last = values
         if step < iterations:
             scores.append(found.score)
-            torch.autograd.backward([shifted, gain], [found.gradient, None])
-            adam.step()
-            adam.zero_grad()
+            with torch.enable_grad():
+                slope, = torch.autograd.grad((shifted * found.gradient).sum() + gain, spectrum)
+            descent.step(slope)
 
 
 class Painter:
