@@ -1,0 +1,151 @@
+"""A copy of a model made for speed: batch norm folded into what it follows, dropout gone, channels last.
+
+Folding changes what the layers give, not the scores: for logits and input gradients only. Layer reads, backward rules and
+randomisation use the plain clone.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .clone import is_script, working_model
+from .graph import Graph, Node, NotTraced
+from .recognise import MONOTONE
+from .tracing import check, hooked, trace
+
+# In-place twins, for values that nobody else reads.
+IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_, "relu6": lambda x: x.clamp_(0, 6), "silu": lambda x: F.silu(x, inplace=True),
+    "hardswish": lambda x: F.hardswish(x, inplace=True), "sigmoid": torch.sigmoid_, "tanh": torch.tanh_,
+    "hardsigmoid": lambda x: F.hardsigmoid(x, inplace=True)}
+_FRESH = ("conv", "linear", "max_pool", "avg_pool", "add", "affine")  # kinds whose result is memory of their own
+
+
+class Folded:
+    """The fast copy: `(N, C, H, W)` to scores `(N, K)`, differentiable with respect to the input."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Scores `(N, K)`."""
+        return self.graph(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x)
+
+
+def folded(model: Any, x: Tensor, select: Any = None) -> tuple[Folded | None, str]:
+    """A fast copy of a model (or clone) for pictures like `x` `(1, C, H, W)`, or None and the reason in words.
+
+    It owns its parameters: the model and the clone that shares memory with it stay as they are. `select` reads the scores
+    from the output. It is used only where it gives the model's scores on two pictures.
+    """
+    if is_script(model) or not isinstance(model, nn.Module):
+        return None, "a scripted model or a plain callable cannot be traced"
+    try:
+        reason = hooked(model)  # before anything runs
+        if reason is not None:
+            return None, reason
+        with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            clone = working_model(model, x.device, own=True)
+            graph = trace(clone, x, select)
+            two = torch.cat((x, x.flip(3) / 2))
+            before = graph(two)
+            fast = Folded(fold(graph))
+            check(fast, before, two)
+        return fast, ""
+    except NotTraced as error:
+        return None, str(error)
+
+
+def fold(graph: Graph) -> Graph:
+    """Fold a graph in place of itself: the nodes' parameters change, so it must be nobody else's."""
+    for step in (_norms, _pads, _activations):
+        graph = graph.without(step(graph))
+    _overwriting(graph)
+    for node in graph.nodes:
+        if node.kind == "conv":
+            node.weight = node.weight.contiguous(memory_format=torch.channels_last)
+    return graph
+
+
+def _single(graph: Graph, node: Node, uses: list[int], *kinds: str) -> Node | None:
+    """The node that another one reads, if of one of the kinds and read by nobody else."""
+    source = graph.nodes[node.inputs[0]] if node.inputs else None
+    return source if source is not None and source.kind in kinds and uses[node.inputs[0]] == 1 else None
+
+
+def _norms(graph: Graph) -> dict[int, int]:
+    """A number a channel times and plus what a convolution gives is another convolution."""
+    uses, gone = graph.uses(), {}
+    for number, node in enumerate(graph.nodes):
+        source = _single(graph, node, uses, "conv", "linear", "affine") if node.kind == "affine" else None
+        at = node.inputs[0] if node.inputs else 0
+        while at in gone:  # a second affine behind a folded one
+            at = gone[at]
+            source = graph.nodes[at] if node.kind == "affine" and source is not None else None
+        if source is None:
+            continue
+        target = source
+        if target.kind == "affine":
+            target.weight = _product(target.weight, node.weight)
+        elif node.weight is not None:
+            flat = node.weight.to(target.weight).reshape(-1)
+            target.weight = target.weight * flat.view(-1, *(1,) * (target.weight.ndim - 1))
+        if target.bias is not None and node.weight is not None:
+            scale = node.weight.to(target.bias)
+            target.bias = target.bias * (scale if target.kind == "affine" else scale.reshape(-1))
+        if node.bias is not None:
+            width = target.shape[0]
+            shift = node.bias if target.kind == "affine" else node.bias.reshape(-1).expand(width)
+            if target.weight is not None:
+                shift = shift.to(target.weight)
+            target.bias = shift.clone() if target.bias is None else target.bias + shift
+        gone[number] = at
+    return gone
+
+
+def _product(one: Tensor | None, two: Tensor | None) -> Tensor | None:
+    return two if one is None else one if two is None else one * two.to(one)
+
+
+def _pads(graph: Graph) -> dict[int, int]:
+    """Zeros put evenly around a picture before a convolution are the convolution's own padding."""
+    uses, gone = graph.uses(), {}
+    for node in graph.nodes:
+        pad = _single(graph, node, uses, "pad") if node.kind == "conv" else None
+        if pad is None:
+            continue
+        left, right, top, bottom = pad.options["pad"]
+        if left == right >= 0 and top == bottom >= 0:
+            rows, columns = node.options["padding"]
+            node.options = node.options | {"padding": (rows + top, columns + left)}
+            number = node.inputs[0]
+            gone[number] = graph.nodes[number].inputs[0]
+    return gone
+
+
+def _activations(graph: Graph) -> dict[int, int]:
+    """max(f(x)) = f(max(x)) where f never decreases: pool first, and activate a quarter of the numbers."""
+    uses, gone = graph.uses(), {}
+    for node in graph.nodes:
+        active = _single(graph, node, uses, "pointwise") if node.kind == "max_pool" and node.call is None else None
+        if active is not None and active.options.get("word") in MONOTONE:
+            node.call = active.call
+            node.options = node.options | {"word": active.options["word"]}
+            gone[node.inputs[0]] = active.inputs[0]
+    return gone
+
+
+def _overwriting(graph: Graph) -> None:
+    """Where nobody else reads its input, an activation may write over it and a sum into its first term (no gradients)."""
+    uses = graph.uses()
+    for node in graph.nodes:
+        fresh = node.inputs and graph.nodes[node.inputs[0]].kind in _FRESH and uses[node.inputs[0]] == 1
+        if fresh and node.kind == "pointwise" and node.options.get("word") in IN_PLACE:
+            node.options["over"] = IN_PLACE[node.options["word"]]
+        elif fresh and node.kind == "add" and graph.nodes[node.inputs[0]].depends and node.inputs[0] != node.inputs[1]:
+            alpha = node.options["alpha"]
+            node.options["over"] = lambda a, b, alpha=alpha: a.add_(b, alpha=alpha)
