@@ -15,10 +15,13 @@ __version__ = "0.1.0"
 
 # The rest is imported when first used: a session without a face needs no widgets.
 _HOMES = {"Explorer": "explorer", "Session": "session", "explain": "session", "SaliencyMap": "saliency_map"}
-__all__ = ["DemoPicture", "Explorer", "SaliencyMap", "Session", "demo", "demo_pictures", "explain", "methods"]
+_ROOMS = ("metrics",)
+__all__ = ["DemoPicture", "Explorer", "SaliencyMap", "Session", "demo", "demo_pictures", "explain", "methods", "metrics"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -27,4 +30,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_ROOMS})
