@@ -39,11 +39,18 @@ def deconvnet(context: Context) -> Iterator[Round | Draft]:
 def _ruled(context: Context, rule: str, what: str) -> Iterator[Round | Draft]:
     (_, evaluation), = yield Round([context.gradient(context.image, rule=rule)])
     values, unit = per_value(context, evaluation.gradient)
-    warnings = reached(evaluation.coverage)
+    warnings = rectified(evaluation.coverage)
     if not bool(values.any()):
         warnings += (f"the map is zero everywhere: {what} does not get to the picture",)
     reason_for_zero(values)
     yield Draft(values, unit=unit, coverage=str(evaluation.coverage), warnings=warnings)
+
+
+def rectified(coverage: Coverage) -> tuple[str, ...]:
+    """The same as `reached` for a rule at activations, which leaves a model without any as it is: that is said, too."""
+    if not coverage.calls:
+        return ("this model calls no activation function, so the map is its plain gradient",)
+    return reached(coverage)
 
 
 def reached(coverage: Coverage) -> tuple[str, ...]:

@@ -292,15 +292,38 @@ SMOOTH = ("leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "silu", "gelu",
 _KERNELS = {*RECTIFIERS, *SMOOTH, "_prelu_kernel", "rrelu_with_noise", "log_sigmoid_forward"}
 
 
-def _zero_clamp(name: str, args: tuple, kwargs: Mapping = {}) -> bool:
-    """Whether a clamp is a ReLU by another name: from zero up."""
-    low = kwargs.get("min", args[1] if len(args) > 1 else None)
-    return name in ("clamp", "clamp_min") and isinstance(low, (int, float)) and low == 0
+# Functions that these rules do not speak of. They count all the same, so that they are named and pass nowhere in silence.
+_OTHERS = {"maximum", "minimum", "fmax", "fmin", "glu", "abs", "exp", "exp2", "expm1", "erf", "sin", "cos", "tan", "atan", "sign"}
+_CLAMPS = ("clamp", "clamp_min", "clamp_max")
+_CHOICES = ("where", "masked_fill", "masked_scatter", "index_put", "mul")  # by a mask of the picture: a ReLU in other words
+_FLOOR = 1e-3  # a clamp from such a number up only keeps a denominator from zero
+
+
+def _bounds(name: str, args: tuple, kwargs: Mapping = {}) -> list | None:
+    """The bounds of a clamp, least first, or None for another call and for the floor under a denominator."""
+    if name not in _CLAMPS:
+        return None
+    given = [*args[1:3], None, None]
+    low, high = (None, given[0]) if name == "clamp_max" else given[:2]
+    low, high = kwargs.get("min", low), kwargs.get("max", high)
+    floor = high is None and isinstance(low, (int, float)) and 0 < low <= _FLOOR
+    return None if floor else [low, high]
+
+
+def _limited(call: Call) -> bool:
+    """Whether a clamp is a ReLU, ReLU6 or hardtanh by another name: its bounds are numbers."""
+    bounds = _bounds(call.name, call.args, call.kwargs)
+    return bounds is not None and not any(isinstance(bound, Tensor) for bound in bounds)
 
 
 def _activation(name: str, args: tuple, depends: Callable[[Any], bool]) -> bool:
     name = name.rstrip("_")
-    return name in _KERNELS or _zero_clamp(name, args)
+    if name in _KERNELS or name in _OTHERS or _bounds(name, args) is not None:
+        return True
+    if name not in _CHOICES or not torch.is_grad_enabled():
+        return False
+    given = tensors_of(args)
+    return any(t.requires_grad for t in given) and any(depends(t) and not t.requires_grad for t in given)
 
 
 def _own_derivative(call: Call) -> tuple[Tensor, Tensor]:
@@ -313,7 +336,7 @@ def _own_derivative(call: Call) -> tuple[Tensor, Tensor]:
 
 
 def _guided(call: Call) -> Any:
-    if call.name.startswith("clamp") and not _zero_clamp(call.name, call.args, call.kwargs):
+    if call.name in _CLAMPS and not _limited(call):
         return NotImplemented
     if call.name in SMOOTH:
         call.rewriting.heuristic[call.name] = None
@@ -324,7 +347,7 @@ def _guided(call: Call) -> Any:
 def _deconvnet(call: Call) -> Any:
     if call.name in SMOOTH:
         return _guided(call)
-    if call.name.startswith("clamp") and not _zero_clamp(call.name, call.args, call.kwargs):
+    if call.name in _CLAMPS and not _limited(call):
         return NotImplemented
     return scaled(call.args[0], call.run(), torch.ones((), dtype=call.args[0].dtype, device=call.args[0].device), positive=True)
 
@@ -335,7 +358,7 @@ def _end(rewriting: Rewriting, scores: Tensor) -> None:
     rewriting.census.asleep += 1
 
 
-_CALLS = (*RECTIFIERS, *SMOOTH, "clamp", "clamp_min")
+_CALLS = (*RECTIFIERS, *SMOOTH, *_CLAMPS)
 register(Rule("guided", dict.fromkeys(_CALLS, _guided), _activation, leave=_end))
 register(Rule("deconvnet", dict.fromkeys(_CALLS, _deconvnet), _activation, leave=_end))
 

@@ -118,8 +118,34 @@ def test_an_activation_inside_a_composite_of_torch_is_reached():
     leaf = x.clone().requires_grad_(True)
     wanted, = torch.autograd.grad(layer(leaf)[:, 0].sum(), leaf)
     torch.testing.assert_close(gradient, wanted, rtol=0, atol=1e-12)
-    # Softsign is written in Python: nothing in it is an activation call by itself, tanhshrink's tanh is.
     assert ruled(lambda t: F.tanhshrink(t).flatten(1), "guided")[2].calls == 1
+
+
+ZERO = torch.zeros((), dtype=torch.float64)
+OTHERS = {
+    "where": lambda x: torch.where(x > 0, x, ZERO), "masked_fill": lambda x: x.masked_fill(x < 0, 0),
+    "index_put": lambda x: x.index_put((x < 0,), ZERO), "mul": lambda x: x * (x > 0),
+    "maximum": lambda x: torch.max(x, ZERO), "clamp": lambda x: x.clamp(min=ZERO),
+    "glu": lambda x: F.glu(torch.cat((x, x), 1), 1), "abs": F.softsign, "sin": torch.sin, "exp": lambda x: x.exp() / 9,
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("rule", ["guided", "deconvnet"])
+def test_what_the_rule_does_not_speak_of_is_named_and_never_the_plain_gradient_in_silence(name, rule):
+    with pytest.raises(ValueError, match=f"none of the 3 activation calls .{name}. could be rewritten"):
+        ruled(Net(OTHERS[name]), rule)
+    coverage = ruled(nn.Sequential(nn.Conv2d(3, 3, 3).double(), nn.ReLU(), Net(OTHERS[name])), rule)[2]
+    assert (coverage.rewritten, coverage.calls, coverage.missed) == (1, 4, (name,))
+
+
+@pytest.mark.parametrize("rule", ["guided", "deconvnet"])
+def test_a_clamp_between_numbers_is_a_hardtanh_and_a_floor_under_a_denominator_is_nothing(rule):
+    clamped, spelled = (ruled(Net(act), rule) for act in (lambda x: x.clamp(-0.1, 0.2), lambda x: F.hardtanh(x, -0.1, 0.2)))
+    assert torch.equal(clamped[1], spelled[1]) and clamped[2] == spelled[2] and clamped[2].complete
+    assert ruled(Net(lambda x: x.clamp(max=0.3)), rule)[2].complete
+    coverage = ruled(lambda x: F.normalize(torch.relu(x), dim=1).flatten(1), rule)[2]
+    assert str(coverage) == "1 of 1 activation calls rewritten" and coverage.complete
 
 
 def test_an_activation_in_place_on_a_part_changes_the_whole():
