@@ -68,9 +68,11 @@ def eigen_cam(activations: Tensor, gradients: Tensor | None = None) -> Tensor:
 
     Each channel is centred over the positions first, as libraries do: the paper's own projection mostly shows the mean. A
     singular vector has no sign; it is taken so that the map rises with Σₖ|Aₖ|, or, where it does neither, with its
-    largest value positive.
+    largest value positive. NaN for a row whose activations are not finite.
     """
     rows = _wide(activations).flatten(2).transpose(1, 2)  # (N, positions, K)
+    finite = rows.isfinite().all(2).all(1)
+    rows = torch.where(finite[:, None, None], rows, 0)  # one broken layer must not stop the others
     strength = rows.abs().sum(2)
     rows = rows - rows.mean(1, keepdim=True)
     if rows.shape[1] < rows.shape[2]:  # of the two Gram matrices the smaller one
@@ -81,7 +83,8 @@ def eigen_cam(activations: Tensor, gradients: Tensor | None = None) -> Tensor:
         projection = (rows @ vector[..., None])[..., 0]
     sign = ((strength - strength.mean(1, keepdim=True)) * projection).sum(1, keepdim=True).sign()
     peak = projection.gather(1, projection.abs().argmax(1, keepdim=True)).sign()
-    return (projection * torch.where(sign == 0, peak, sign)).unflatten(1, activations.shape[2:])
+    projection = torch.where(finite[:, None], projection * torch.where(sign == 0, peak, sign), torch.nan)
+    return projection.unflatten(1, activations.shape[2:])
 
 
 def _first_eigenvector(gram: Tensor, small: int = 96, block: int = 8, limit: int = 150) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,8 @@ def score_cam(context: Context, *, layer: str | None, limit: int, fill: Any, see
     name = choose_layer(context, layer)
     (_, evaluation), = yield Round([context.read(("activation",), (name,), gradients=False)])
     activations = evaluation.layers[name]["activation"]
+    if not bool(torch.isfinite(activations).all()):
+        raise ValueError(f"the output at layer {name!r} became infinite or NaN: try another picture or layer")
     masks, varies = _masks(activations, context.shape[1:])
     order = [k for k in varies.argsort(descending=True, stable=True).tolist() if varies[k] > 0]
     if not order:
@@ -76,7 +78,7 @@ def _masks(activations: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tens
         low.append(large.amin(1))
         high.append(large.amax(1))
     low, high = torch.cat(low), torch.cat(high)
-    varies = torch.nan_to_num(high - low, nan=0.0, posinf=0.0)
+    varies = high - low
     return (activations - low[:, None, None]) / varies.clamp(min=torch.finfo(varies.dtype).tiny)[:, None, None], varies
 
 

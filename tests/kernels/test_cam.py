@@ -87,6 +87,16 @@ def test_eigen_cam_of_large_layers_finds_the_same_direction(shape, gap):
     assert not REDUCTIONS["eigen_cam"](torch.zeros(shape)).any()
 
 
+@pytest.mark.parametrize("shape", [(3, 5, 4, 4), (3, 120, 11, 11)])
+def test_eigen_cam_of_broken_activations_is_nan_there_and_nowhere_else(shape):
+    a = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    broken = a.clone()
+    broken[1, 2, 0, 0] = torch.nan
+    got, whole = REDUCTIONS["eigen_cam"](broken), REDUCTIONS["eigen_cam"](a)
+    assert got[1].isnan().all()
+    torch.testing.assert_close(got[[0, 2]], whole[[0, 2]], rtol=0, atol=1e-9)
+
+
 def test_dead_channels_and_vanishing_denominators_stay_finite():
     a, g = pair(1)
     a[0, 1] = 0

@@ -166,7 +166,11 @@ def test_guided_grad_cam_is_the_product_and_warns_of_itself():
     np.testing.assert_allclose(got.values, large * guided_gradient(model, x, 0), atol=1e-12)
     assert got.values.shape == (3, 32, 32) and got.values.any() and got.coverage == "2 of 2 activation calls rewritten"
     assert "1810.03292" in methods()["guided_grad_cam"].warning
-    assert session.stats.backward_samples == 2
+    assert session.stats.backward_samples == 2 and got.unit == "logit × logit per input unit"
+    keywords = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.5), "target": 0}
+    per_pixel = explain(model, x, "guided_grad_cam", layer="conv1", space="pixel", **keywords)
+    np.testing.assert_allclose(per_pixel.values, got.values / np.array([0.2, 0.25, 0.5])[:, None, None], atol=1e-12)
+    assert per_pixel.unit == "logit × logit per pixel value"
 
 
 def guided_gradient(model, x, target):
@@ -178,6 +182,22 @@ def guided_gradient(model, x, target):
     leaf = x[None].clone().requires_grad_(True)
     g, = torch.autograd.grad(model.norm(model.conv1(leaf)), leaf, g * (before > 0) * (g > 0))
     return g[0].numpy()
+
+
+def test_a_broken_layer_is_told_and_does_not_stop_the_others():
+    class Broken(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.bad = small(), nn.Identity()
+
+        def forward(self, x):
+            self.bad(x / 0)
+            return self.inner(x)
+
+    for name in ("eigen_cam", "score_cam"):
+        with pytest.raises(ValueError, match="the output at layer 'bad' became infinite or NaN"):
+            explain(Broken().double(), tensor(), name, layer="bad")
+        assert np.isfinite(explain(Broken().double(), tensor(), name, layer="inner.conv1").values).all()
 
 
 def test_infinite_gradients_are_told():
