@@ -45,7 +45,8 @@ CHOICES = {
     ("meaningful_perturbation", "blur"): ("crossfade", "varying"), ("leave_one_out", "regions"): ("slic", "felzenszwalb"),
 }
 RANDOMISED = {"guided_backprop", "deconvnet", "guided_grad_cam"}  # change little when the weights are randomised
-MULTIPLYING = {"gradient_x_input", "integrated_gradients", "guided_ig", "expected_gradients", "deeplift", "deep_shap", "lrp"}
+MULTIPLYING = {"gradient_x_input", "integrated_gradients", "guided_ig", "expected_gradients", "deeplift", "deep_shap", "lrp",
+               "xrai"}
 
 
 @pytest.fixture(scope="module")

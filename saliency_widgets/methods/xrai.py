@@ -30,6 +30,7 @@ def _evaluations(context: Context, params: dict[str, Any]) -> int:
 
 @method("xrai", title="XRAI", family="path", rank=3, cost="1 evaluation a step, and 1", gradients=True, evaluations=_evaluations,
         paper="Kapishnikov, Bolukbasi, Viégas, Terry: XRAI, arXiv 1906.02825",
+        warning="sums Integrated Gradients, which multiply by the picture: it so shows through",
         parameters=(
             Parameter("steps", "int", 64, "intervals on the path of Integrated Gradients; doubling reuses every point",
                       minimum=1, maximum=1024, choices=(16, 32, 64, 128, 256)),

@@ -7,6 +7,7 @@ from torch import nn
 
 from saliency_widgets import Session, explain
 from tests.small import small, tensor
+from tests.teaching import features, saturating
 
 ZERO = torch.zeros(1, 1, 1)
 seeds = st.integers(0, 10_000)
@@ -43,14 +44,15 @@ def test_on_a_linear_model_gradient_times_input_is_every_path_integral_and_the_o
     product = session.map("gradient_x_input").values
     size = np.abs(product).max()
     for method, params in (("integrated_gradients", {"steps": 1}), ("integrated_gradients", {"steps": 3, "rule": "midpoint"}),
-                           ("guided_ig", {"steps": 5, "max_dist": 0.3})):
+                           ("guided_ig", {"steps": 5, "max_dist": 0.3}), ("deeplift", {})):
         got = session.map(method, baseline=ZERO, **params)
         np.testing.assert_allclose(got.values, product, atol=1e-9 * size)
         assert abs(got.residual) < 1e-6 or abs(got.details["rise"]) < 1e-6 * size
     drops = session.map("leave_one_out", grid=(5, 5), fill=ZERO).values
     np.testing.assert_allclose(drops[0], product.sum(0), atol=1e-9 * size)
-    expected = session.map("expected_gradients", backgrounds=[ZERO], n=2)
-    np.testing.assert_allclose(expected.values, product, atol=1e-9 * size)
+    for method, params in (("expected_gradients", {"n": 2}), ("deep_shap", {})):
+        got = session.map(method, backgrounds=[ZERO], **params)
+        np.testing.assert_allclose(got.values, product, atol=1e-9 * size)
 
 
 @few
@@ -115,6 +117,16 @@ def test_two_ways_of_writing_a_function_have_one_map(seed):
     for method in ("integrated_gradients", "blur_ig"):
         one, two = (explain(model, tensor((12, 12)), method, steps=6, target=0).values for model in (apart, together))
         np.testing.assert_allclose(one, two, atol=1e-10 * np.abs(one).max())
+
+
+@few
+@given(st.lists(st.floats(-1, 2), min_size=2, max_size=5), st.integers(1, 40))
+def test_a_minimum_written_in_two_ways_has_one_map(values, steps):
+    """min(1, Σ) and 1 − ReLU(1 − Σ): the same function, but at the kink, where either slope may be taken."""
+    x = features(*values)
+    one, two = (explain(saturating(form), x, "integrated_gradients", baseline=ZERO, steps=steps) for form in ("minimum", "relu"))
+    if not any(abs(alpha * sum(values) - 1) < 1e-12 for alpha in one.details["alphas"]):
+        np.testing.assert_allclose(one.values, two.values, atol=1e-12)
 
 
 @few

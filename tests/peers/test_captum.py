@@ -48,6 +48,13 @@ def test_gradient(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_gradient_times_input(name):
+    model, x, target = network(name)
+    leaf = x.clone().requires_grad_(True)
+    close(session(name).map("gradient_x_input").values, captum_attr.InputXGradient(model).attribute(leaf, target=target)[0])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(
     "rule, theirs", [("gauss_legendre", "gausslegendre"), ("midpoint", "riemann_middle"), ("right", "riemann_right")]
 )
@@ -58,6 +65,14 @@ def test_integrated_gradients_rule_by_rule(name, rule, theirs, captum_in_float64
         x, baseline, target, n_steps=STEPS, method=theirs, internal_batch_size=5
     )
     got = session(name).map("integrated_gradients", rule=rule, steps=STEPS, baseline=baseline[0])
+    close(got.values, wanted[0])
+
+
+def test_integrated_gradients_by_fifty_gauss_legendre_points(captum_in_float64):
+    model, x, target = network("squeezenet1_0")
+    baseline = torch.zeros_like(x)
+    wanted = captum_attr.IntegratedGradients(model).attribute(x, baseline, target, n_steps=50, internal_batch_size=5)
+    got = session("squeezenet1_0").map("integrated_gradients", rule="gauss_legendre", steps=50, baseline=baseline[0])
     close(got.values, wanted[0])
 
 
