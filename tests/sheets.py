@@ -28,7 +28,7 @@ def tile(picture: Image.Image, title: str, found: SaliencyMap | None = None, kin
     square = picture.convert("RGB").resize((EDGE, EDGE))
     if found is not None and kind == "grey":
         heat = found.heatmap(reduce="abs_sum", clip=99, size=(EDGE, EDGE))
-        square = Image.fromarray(table("gray")[np.rint(255 * heat / (heat.max() or 1)).astype(int)])
+        square = Image.fromarray(table("grey")[np.rint(255 * heat / (heat.max() or 1)).astype(int)])
     elif found is not None:
         heat = found.heatmap(sign="positive" if kind == "cam" else "both", clip=99.5, size=(EDGE, EDGE))
         limit = np.abs(heat).max() or 1
