@@ -39,7 +39,7 @@ def tile(picture: Image.Image, title: str, found: SaliencyMap | None = None, kin
         square = Image.fromarray((base * (1 - alpha) + colour * alpha).astype(np.uint8))
     whole = Image.new("RGB", (EDGE, EDGE + WORDS), "white")
     whole.paste(square, (0, WORDS))
-    ImageDraw.Draw(whole).text((2, 2), title, fill="black", font=ImageFont.load_default(13))
+    ImageDraw.Draw(whole).text((2, 2), title.replace("×", "x"), fill="black", font=ImageFont.load_default(13))
     return whole
 
 
