@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from .graph import Graph, Node, NotTraced
 from .outputs import read_scores
@@ -115,7 +117,10 @@ class _Reading:
         self.modules = dict(root.named_modules(remove_duplicate=False))
         self.root, self.nodes = root, []
         self.number: dict[fx.Node, int] = {}
-        one, both = self._run(two[:1]), self._run(two)
+        self.work: dict[fx.Node, float] = {}
+        with _Counting() as counting:
+            one = self._run(two[:1], counting)
+        both = self._run(two)
         self.seen = {node: (one[node], both[node]) for node in one}
         for node in self.fx.nodes:
             if node.op == "output":
@@ -124,13 +129,16 @@ class _Reading:
                 self._read(node)
         self.graph = _tidied(Graph(self.nodes, tuple(name.removeprefix("model.") for name in tracer.opaque)))
 
-    def _run(self, x: Tensor) -> dict[fx.Node, Any]:
+    def _run(self, x: Tensor, counting: _Counting | None = None) -> dict[fx.Node, Any]:
         """Values by fx node: shapes of tensors, small tensors that do not depend on the picture, and everything else."""
         values: dict[fx.Node, Any] = {}
         kept: dict[fx.Node, Any] = {}
         left = {node: len(node.users) for node in self.fx.nodes}
         for node in self.fx.nodes:
+            before = counting.flops if counting else 0
             values[node] = x.clone() if node.op == "placeholder" else self._call(node, values)
+            if counting:
+                self.work[node] = max((counting.flops - before) / 2, self._weighed(node, values))
             kept[node] = values[node] if node.op in ("get_attr", "output") else _summary(values[node])
             for source in node.all_input_nodes:
                 left[source] -= 1
@@ -150,6 +158,13 @@ class _Reading:
             case "call_method":
                 return getattr(args[0], node.target)(*args[1:], **kwargs)
         return args[0]
+
+    def _weighed(self, node: fx.Node, values: dict) -> float:
+        """Multiply-adds of a module at least: its parameters at every position (fused attention is not counted)."""
+        given = values.get(node.args[0]) if node.op == "call_module" and node.args and isinstance(node.args[0], fx.Node) else None
+        if not isinstance(given, Tensor) or given.ndim != 3:
+            return 0.0
+        return float(sum(p.numel() for p in self.modules[node.target].parameters()) * given.shape[:-1].numel())
 
     def _read(self, node: fx.Node) -> None:
         shape = self.seen[node][0]
@@ -218,7 +233,8 @@ class _Reading:
             return getattr(a[0], target)(*a[1:], **k) if node.op == "call_method" else target(*a, **k)
 
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-        made = Node("whole", numbers, name, self.shape(node), call=call, options={"view": name in VIEWS})
+        made = Node("whole", numbers, name, self.shape(node), call=call,
+                    options={"view": name in VIEWS, "work": self.work[node]})
         if not numbers or not any(self.nodes[i].depends for i in numbers):
             made.depends = False
             if self.seen[node][0] == self.seen[node][1]:
@@ -227,6 +243,21 @@ class _Reading:
                 if fixed is not None:
                     made = Node("constant", name=name, call=fixed, depends=False)
         return self.add(made)
+
+
+class _Counting(TorchDispatchMode):
+    """Counts floating-point operations of what runs in this thread (a hook on every module would reach the others)."""
+
+    def __init__(self):
+        super().__init__()
+        self.flops = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        count = flop_registry.get(function._overloadpacket)
+        if count is not None:
+            self.flops += count(*args, **(kwargs or {}), out_val=result)
+        return result
 
 
 class _Shape:

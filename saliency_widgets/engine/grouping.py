@@ -1,0 +1,119 @@
+"""Regions into groups whose boxes share their shapes all the way through the network."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .reach import Start
+
+REFINED = 2      # ways to align that are worked out, the cheapest first
+SIZES = 24       # more kinds of box than this are rounded up before groups are merged
+CLASSES = 64     # more classes of alignment than this are not tried
+
+
+@dataclass(frozen=True)
+class Group:
+    """Members (row numbers of the boxes) whose boxes begin at `start + step · k` along both axes."""
+
+    members: np.ndarray
+    rows: Start
+    columns: Start
+    k: tuple[np.ndarray, np.ndarray]
+
+
+Cost = Callable[[Start, Start, int], float]
+
+
+def grouped(boxes: np.ndarray, size: tuple[int, int], stride: int, cost: Cost) -> tuple[list[Group], float]:
+    """Groups of the boxes int64 `(N, 4)` (top, left, bottom, right, exclusive) that cost least, and their cost.
+
+    `stride` is the network's total stride. A group's corners agree modulo an alignment A; boxes are first rounded out to
+    multiples of a grain g: fewer groups, larger boxes. Every A and g that divide the stride are tried.
+    """
+    best: tuple[list[Group], float] = [], float("inf")
+    ways = []
+    for align in _divisors(stride):
+        for grain in _divisors(align):
+            low, extent, classes = _rounded(boxes, size, align, grain)
+            if classes is not None:
+                ways.append((sum(_price(c, low, extent, align, cost) for c in classes), align, low, extent, classes))
+    for _, align, low, extent, classes in sorted(ways, key=lambda way: way[0])[:REFINED]:
+        groups = [g for members in classes for cluster in _merged(members, low, extent, align, cost)
+                  for g in _split(cluster, low, extent, align, cost)]
+        total = sum(cost(g.rows, g.columns, len(g.members)) for g in groups)
+        if total < best[1]:
+            best = groups, total
+    return best
+
+
+def _divisors(stride: int) -> list[int]:
+    return [d for d in range(stride, 0, -1) if stride % d == 0 and (d & d - 1 == 0 or d == stride)]
+
+
+def _rounded(boxes: np.ndarray, size: tuple[int, int], align: int,
+             grain: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray] | None]:
+    """Corners and sizes on the grain, and the classes of members whose corners agree modulo `align` (None: too many)."""
+    low = boxes[:, :2] // grain * grain
+    extent = -(-(boxes[:, 2:] - low) // grain) * grain
+    extent = np.minimum(extent, np.array(size) - low)  # nothing lies beyond the edge
+    kinds, which = np.unique(low % align, axis=0, return_inverse=True)
+    if len(kinds) > min(CLASSES, max(4, len(boxes) // 2)):
+        return low, extent, None
+    return low, extent, [np.flatnonzero(which.reshape(-1) == number) for number in range(len(kinds))]
+
+
+def _group(members: np.ndarray, low: np.ndarray, extent: np.ndarray, align: int) -> Group:
+    """The group of some members: its boxes are as large as its largest one."""
+    corner, large = low[members].min(0), extent[members].max(0)
+    k = (low[members] - corner) // align
+    starts = [Start(int(corner[a]), int(large[a]), align if k[:, a].any() else 0, int(k[:, a].max())) for a in (0, 1)]
+    return Group(members, *starts, (k[:, 0], k[:, 1]))
+
+
+def _price(members: np.ndarray, low: np.ndarray, extent: np.ndarray, align: int, cost: Cost) -> float:
+    group = _group(members, low, extent, align)
+    return cost(group.rows, group.columns, len(members))
+
+
+def _merged(members: np.ndarray, low: np.ndarray, extent: np.ndarray, align: int, cost: Cost) -> Iterable[np.ndarray]:
+    """Members with boxes of nearly the same size, together where that is cheaper."""
+    shapes = extent[members]
+    if len(np.unique(shapes, axis=0)) > SIZES:
+        shapes = -(-shapes // align) * align
+    kinds, which = np.unique(shapes, axis=0, return_inverse=True)
+    clusters = [members[which.reshape(-1) == number] for number in range(len(kinds))]
+    if len(clusters) > 2 * SIZES:
+        return [members]
+    prices = [_price(c, low, extent, align, cost) for c in clusters]
+    while len(clusters) > 1:
+        gains = []
+        for i in range(len(clusters)):
+            for j in range(i):
+                together = np.concatenate((clusters[j], clusters[i]))
+                price = _price(together, low, extent, align, cost)
+                gains.append((prices[i] + prices[j] - price, i, j, together, price))
+        gain, i, j, together, price = max(gains, key=lambda g: g[0])
+        if gain <= 0:
+            break
+        clusters[j], prices[j] = together, price
+        del clusters[i], prices[i]
+    return clusters
+
+
+def _split(members: np.ndarray, low: np.ndarray, extent: np.ndarray, align: int, cost: Cost) -> list[Group]:
+    """A group cut along an axis wherever its parts cost less: those at an edge have smaller boxes."""
+    whole = _price(members, low, extent, align, cost)
+    best, cut = whole, None
+    for axis in (0, 1):
+        places = np.unique(low[members, axis])
+        tried = places[[1, len(places) // 2, -1]] if len(places) > 3 else places[1:]
+        for place in tried:
+            side = low[members, axis] < place
+            price = sum(_price(members[s], low, extent, align, cost) for s in (side, ~side))
+            if price < best:
+                best, cut = price, side
+    if cut is None:
+        return [_group(members, low, extent, align)]
+    return [g for side in (cut, ~cut) for g in _split(members[side], low, extent, align, cost)]
