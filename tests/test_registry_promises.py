@@ -167,6 +167,17 @@ def test_cancelling_leaves_the_model_untouched_and_the_session_working(name, aft
     np.testing.assert_allclose(again, wanted(name), rtol=0, atol=1e-12 * np.abs(again).max())
 
 
+# ---- half precision
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_model_of_half_precision_has_maps_in_float32_that_point_the_same_way(name, kind, wanted):
+    got, wide = explain(everything().to(kind), tensor(dtype=kind), name, target=1, **cheap(name)).values, wanted(name)
+    assert got.dtype == np.float32 and np.isfinite(got).all()
+    assert (got * wide).sum() >= 0.85 * np.linalg.norm(got) * np.linalg.norm(wide)
+
+
 # ---- batches and seeds
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from PIL import Image as PILImage
 from torch import Tensor
 
+from ..model.outputs import wide
 from ..model.preprocessing import Picture
 from . import probe as P
 
@@ -22,7 +23,7 @@ FILL_BLUR = 10.0  # σ in pixels at which a picture counts as blurred out (METHO
 
 def digest(array: np.ndarray | Tensor) -> str:
     """Name an array by its content, shape and dtype."""
-    array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    array = wide(array.detach()).cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
     return hashlib.sha256(f"{array.shape}{array.dtype}".encode() + np.ascontiguousarray(array).tobytes()).hexdigest()[:24]
 
 

@@ -15,6 +15,7 @@ from ..model.backward_rules import Rewriting
 from ..model.capture import Capture
 from ..model.inside import Inside
 from ..model.layers import Layer, to_grid
+from ..model.outputs import wide
 from .batching import SIZES
 from .inputs import Inputs
 from .probe import Evaluation, Pair, Probe, Unit
@@ -184,8 +185,8 @@ class Runner:
         coverage = active.coverage if active is not None else None
         return [self._evaluation(
             scores[i].detach(), None if value is None else float(value[i].detach()),
-            gradient=gradient[i].clone() if first.keep == "gradient" else None,
-            layers={n: {r: t[i].clone() for r, t in terms.items()} for n, terms in kept.items()} if kept else None,
+            gradient=wide(gradient[i].clone()) if first.keep == "gradient" else None,
+            layers={n: {r: wide(t[i].clone()) for r, t in terms.items()} for n, terms in kept.items()} if kept else None,
             reference=None if references is None else float(references[i].detach()), coverage=coverage)
             for i in range(len(probes))]
 

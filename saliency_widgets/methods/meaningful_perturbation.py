@@ -171,7 +171,7 @@ def _start(context: Context, game: str, cells: tuple[int, int], before: float, p
     Returns the mask `(h, w)`, and whether covering the picture lowers the score at all; where it does not, the disc of
     the lowest (preservation: highest) score is the start.
     """
-    like, size = context.inputs.image, context.shape[1:]
+    like, size = context.picture_tensor, context.shape[1:]
     discs = [disc(cells, size, (k + 1) / DISCS, like) for k in range(DISCS)]
     if game == "deletion":
         discs = [1 - d for d in discs]

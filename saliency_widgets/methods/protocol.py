@@ -55,6 +55,7 @@ from ..engine.probe import (
     Without,
 )
 from ..model.layers import Layer
+from ..model.outputs import wide
 
 
 @dataclass(frozen=True)
@@ -157,8 +158,8 @@ class Context:
 
     @property
     def picture_tensor(self) -> Tensor:
-        """The picture to explain, `(C, H, W)` in the input space."""
-        return self.inputs.tensor(self.image)
+        """The picture to explain, `(C, H, W)` in the input space, in at least float32."""
+        return wide(self.inputs.tensor(self.image))
 
     def on_picture(self, name: Input) -> Context:
         """The same for another picture: a noisy one, say."""

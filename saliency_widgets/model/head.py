@@ -124,6 +124,6 @@ def _mean_is(grid: Tensor, wanted: Tensor) -> bool:
 
 
 def _close(a: Tensor, b: Any) -> bool:
-    scale = float(b.abs().max())
-    tolerance = 1e-8 if b.dtype == torch.float64 else 1e-4 if b.dtype == torch.float32 else 2e-2
+    scale, kinds = float(b.abs().max()), {a.dtype, b.dtype}  # the coarser of the two decides
+    tolerance = 1e-8 if kinds == {torch.float64} else 1e-4 if kinds <= {torch.float32, torch.float64} else 2e-2
     return scale > 0 and float((a - b).abs().max()) <= tolerance * scale

@@ -21,7 +21,7 @@ def read_scores(output: Any, select: Callable[[Any], Any] | str | int | None = N
     """Scores `(N, K)` from a model's output: a tensor, or a tuple, list, dict or object that holds one.
 
     `select` picks them: a callable, a key or an attribute, or an index. `(N,)` counts as one score a
-    picture, and `(N, K, 1, 1)` is flattened. ValueError where there are none to be found, with what came.
+    picture, and `(N, K, 1, 1)` is flattened. In at least float32. ValueError where there are none to be found, with what came.
     """
     if select is not None:
         return _rows(_selected(output, select), "output= picked")
@@ -94,7 +94,12 @@ def _rows(tensor: Tensor, said: str) -> Tensor:
         raise ValueError(
             f"{said} a {_short(tensor)}, scores (N, classes) are wanted{positions or '; ' + _HINT}"
         )
-    return tensor if tensor.dim() == 2 else tensor.reshape(len(tensor), -1)
+    return wide(tensor if tensor.dim() == 2 else tensor.reshape(len(tensor), -1))
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """The tensor in at least float32, in which everything is summed and told."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def describe(value: Any) -> str:
