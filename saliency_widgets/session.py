@@ -308,7 +308,7 @@ class Session:
         context, runner, started = self._context(target, on_map is not None), self._opened.runner, time.perf_counter()
         self.stats.plan = method.evaluations(context, params)
         with self.subject.running(gradients=False):
-            missing, found, ready = foresee(method.run(context, **params), self.stats.plan, runner.stored)
+            missing, found, ready = foresee(method.run(context.foreseeing(), **params), self.stats.plan, runner.stored)
         progress, told = Progress(missing, tell=on_progress), 0
         if ready is not None:
             self.stats.store_hits += found
@@ -361,7 +361,7 @@ class Session:
         self._check_possible(method)
         context, runner = self._context(target, watched=False), self._opened.runner
         with self.subject.running(gradients=False):
-            count, *_ = foresee(method.run(context, **values), method.evaluations(context, values), runner.stored)
+            count, *_ = foresee(method.run(context.foreseeing(), **values), method.evaluations(context, values), runner.stored)
         each = runner.seconds(context.gradient(None) if method.gradients else context.forward(None))
         return count, None if each is None else count * each
 

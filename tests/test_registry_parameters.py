@@ -109,6 +109,7 @@ def test_the_cost_is_foreseen(name):
     got = fresh.map(name, **cheap(name))
     assert 1 <= got.evaluations <= planned
     assert fresh.estimate(name, cheap(name))[0] <= planned  # what was kept is not planned again
+    assert not fresh.inputs._made  # nothing that was made for one evaluation outlives it, nor what was only foreseen
 
 
 # ---- what is refused

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..engine.inputs import Inputs
+from ..engine.inputs import Inputs, digest
 from ..engine.probe import (
     Blurred,
     Evaluation,
@@ -115,8 +115,10 @@ class Context:
     that cost extra evaluations; `kernels` are the array operations of the backend in use.
     """
 
-    def __init__(self, inputs: Inputs, score: Score, known: Knowledge, watched: bool = False, image: Input = Image()):
+    def __init__(self, inputs: Inputs, score: Score, known: Knowledge, watched: bool = False, image: Input = Image(),
+                 foreseen: bool = False):
         self.inputs, self.score, self.known, self.watched, self.image = inputs, score, known, watched, image
+        self._foreseen = foreseen
         self.kernels = inputs.kernels
 
     @property
@@ -163,11 +165,15 @@ class Context:
 
     def on_picture(self, name: Input) -> Context:
         """The same for another picture: a noisy one, say."""
-        return Context(self.inputs, self.score, self.known, self.watched, name)
+        return Context(self.inputs, self.score, self.known, self.watched, name, self._foreseen)
 
     def scored(self, score: Score) -> Context:
         """The same for another explained number."""
-        return Context(self.inputs, score, self.known, self.watched, self.image)
+        return Context(self.inputs, score, self.known, self.watched, self.image, self._foreseen)
+
+    def foreseeing(self) -> Context:
+        """The same for a method whose cost is foreseen: nothing is evaluated, so what it makes is named and not kept."""
+        return Context(self.inputs, self.score, self.known, self.watched, self.image, foreseen=True)
 
     def weights(self, layer: str) -> Tensor | None:
         """A copy of the weight of a layer's module, or None where it has none."""
@@ -185,7 +191,7 @@ class Context:
 
     def given(self, tensor: Tensor) -> Given:
         """Name a tensor `(C, H, W)` of the method's own making; it is let go of after a `Round(keep=False)`."""
-        return self.inputs.add_tensor(tensor)
+        return Given(digest(tensor)) if self._foreseen else self.inputs.add_tensor(tensor)
 
     def mask(self, tensor: Tensor) -> GivenMask:
         """Name a mask `(h, w)` of values 0..1 by its content."""
