@@ -60,7 +60,8 @@ def wanted():
 
     def of(name):
         if name not in made:
-            made[name] = explain(everything(), tensor(), name, target=1, **cheap(name)).values
+            made[name] = explain(everything(), tensor(), name, target=2, **cheap(name)).values
+            assert made[name].any(), "a map of zeros would show nothing"
         return made[name]
     return of
 
@@ -95,7 +96,7 @@ def test_the_model_comes_back_untouched_and_the_map_is_the_same(name, handed_ove
     reference = wanted(name)
     with around:
         before = state_of(model)
-        got = explain(model, tensor(), name, target=1, **cheap(name))
+        got = explain(model, tensor(), name, target=2, **cheap(name))
         assert unchanged(before, model) == []
     np.testing.assert_allclose(got.values, reference, rtol=0, atol=1e-12 * np.abs(reference).max())
 
@@ -128,7 +129,7 @@ def test_an_error_in_the_middle_leaves_the_model_untouched_and_the_session_worki
     model = as_trained(everything(between=fuse)) if where == "first forward" else everything(between=fuse)
     if where == "first forward":
         model.load_state_dict(everything().state_dict())
-    session = Session(model, tensor(), target=1)
+    session = Session(model, tensor(), target=2)
     before = state_of(model)
     fuse.after, fuse.backward = 2 if where == "second forward" else 1, where == "backward"
     with contextlib.suppress(ValueError, RuntimeError):
@@ -157,7 +158,7 @@ class Stop:
 @pytest.mark.parametrize("after", [0, 1])
 def test_cancelling_leaves_the_model_untouched_and_the_session_working(name, after, wanted):
     model = everything().train()
-    session = Session(model, tensor(), target=1)
+    session = Session(model, tensor(), target=2)
     before = state_of(model)
     with contextlib.suppress(Cancelled):
         session.run(name, cheap(name), ticket=Stop(after))
@@ -173,9 +174,10 @@ def test_cancelling_leaves_the_model_untouched_and_the_session_working(name, aft
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_model_of_half_precision_has_maps_in_float32_that_point_the_same_way(name, kind, wanted):
-    got, wide = explain(everything().to(kind), tensor(dtype=kind), name, target=1, **cheap(name)).values, wanted(name)
+    got, wide = explain(everything().to(kind), tensor(dtype=kind), name, target=2, **cheap(name)).values, wanted(name)
     assert got.dtype == np.float32 and np.isfinite(got).all()
-    assert (got * wide).sum() >= 0.85 * np.linalg.norm(got) * np.linalg.norm(wide)
+    least = {"xrai": 0.5, "guided_grad_cam": 0.7}.get(name, 0.9)  # one turns on choices of regions, one on single ReLUs twice
+    assert (got * wide).sum() > least * np.linalg.norm(got) * np.linalg.norm(wide)
 
 
 # ---- batches and seeds
@@ -186,7 +188,7 @@ def test_maps_do_not_depend_on_how_probes_are_batched(name, monkeypatch):
     maps = []
     for size in (1, 3, 64):
         monkeypatch.setattr(BatchSizes, "size", lambda self, key, size=size: size)
-        maps.append(explain(everything(), tensor(), name, target=1, **cheap(name)).values)
+        maps.append(explain(everything(), tensor(), name, target=2, **cheap(name)).values)
     for other in maps[1:]:
         np.testing.assert_allclose(other, maps[0], rtol=0, atol=1e-8 * np.abs(maps[0]).max())
 
@@ -196,10 +198,10 @@ def test_nothing_is_random_but_what_the_seed_draws(name):
     maps = []
     for outside in (1, 2):
         torch.manual_seed(outside), np.random.seed(outside), random.seed(outside)
-        maps.append(explain(everything(), tensor(), name, target=1, **drawing(name)).values)
+        maps.append(explain(everything(), tensor(), name, target=2, **drawing(name)).values)
     np.testing.assert_array_equal(*maps)
     if name in SEEDED:
-        other = explain(everything(), tensor(), name, target=1, **drawing(name), seed=1).values
+        other = explain(everything(), tensor(), name, target=2, **drawing(name), seed=1).values
         assert not np.array_equal(other, maps[0])
 
 
@@ -226,10 +228,10 @@ def test_scripted_models_serve_forward_only_methods_and_the_others_say_why_not(n
     method = sw.methods()[name]
     if method.gradients or method.positions or "attention" in name:
         with pytest.raises(ValueError, match="scripted|no layer with positions") as refused:
-            explain(script, tensor(), name, target=1, **cheap(name))
+            explain(script, tensor(), name, target=2, **cheap(name))
         assert "use " in str(refused.value)
     else:
-        ours, theirs = (explain(model, tensor(), name, target=1, **cheap(name)).values for model in (script, eager))
+        ours, theirs = (explain(model, tensor(), name, target=2, **cheap(name)).values for model in (script, eager))
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9 * np.abs(theirs).max())
 
 
@@ -249,10 +251,10 @@ def test_a_model_without_gradients_is_refused_by_those_that_need_them(name):
     model = Detached()
     if sw.methods()[name].gradients:
         with pytest.raises(ValueError, match="no gradient|none of the .* could be rewritten") as refused:
-            explain(model, tensor(), name, target=1, **cheap(name))
+            explain(model, tensor(), name, target=2, **cheap(name))
         assert len(str(refused.value)) > 40
     else:
-        assert explain(model, tensor(), name, target=1, **cheap(name)).values.any()
+        assert explain(model, tensor(), name, target=2, **cheap(name)).values.any()
 
 
 class Dead(torch.nn.Module):
@@ -269,7 +271,7 @@ class Dead(torch.nn.Module):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_map_of_zeros_carries_its_reason(name):
     try:
-        got = explain(Dead(), tensor(), name, target=1, **cheap(name))
+        got = explain(Dead(), tensor(), name, target=2, **cheap(name))
     except ValueError as refused:
         assert name == "cam" and "grad_cam" in str(refused)
         return
@@ -294,7 +296,7 @@ class Steps(torch.nn.Module):
 @pytest.mark.parametrize("name", METHODS)
 def test_whole_numbers_inside_give_zeros_with_a_reason_or_a_refusal_in_words(name):
     try:
-        got = explain(Steps(), tensor(), name, target=1, **cheap(name))
+        got = explain(Steps(), tensor(), name, target=2, **cheap(name))
     except ValueError as refused:
         assert name == "lrp" and "round" in str(refused), refused
         return
