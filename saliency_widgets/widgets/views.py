@@ -24,7 +24,9 @@ class ViewsPanel(ipywidgets.VBox):
     def __init__(self, controls: dict[str, Control], method: Any):
         self.curve: Curve | None = None  # made for the first map that knows scores along a path
         first = FAMILIES[method.family][1] if not method.warning else f"⚠ {method.title} {method.warning}"
-        self.source = ipywidgets.HTML(f"<p>{escape(first)}</p><p>{escape(method.paper)}</p>")
+        self._first, self._paper = first, method.paper
+        self.source = ipywidgets.HTML()
+        self._tell(first)
         self.source.add_class("sw-source")
         self.source.add_class("sw-plot")
         self.views = [Pictured("", "the map") for _ in range(3)]
@@ -33,6 +35,9 @@ class ViewsPanel(ipywidgets.VBox):
         row = ipywidgets.HBox([c.widget for c in controls.values()])
         row.add_class("sw-params")
         super().__init__([self.source, pictures, row])
+
+    def _tell(self, first: str) -> None:
+        self.source.value = f"<p>{escape(first)}</p><p>{escape(self._paper)}</p>"
 
     @property
     def parts(self) -> list[ipywidgets.Widget]:
@@ -44,6 +49,7 @@ class ViewsPanel(ipywidgets.VBox):
         for view, (caption, pixels) in zip(self.views, _views(map)):
             view.show(pixels, caption)
         details = map.details
+        self._tell(noise(map) or self._first)
         if "alphas" not in details or "scores" not in details:
             self.children = (self.source, *self.children[1:])
             return
@@ -55,6 +61,15 @@ class ViewsPanel(ipywidgets.VBox):
         self.curve.words.value = f"score {plain(scores[0], 1)} → {plain(scores[-1], 1)} {escape(map.unit)}"
         self.curve.ticks([(0.0, "baseline", False), (1.0, "picture", False)])
         self.children = (self.curve, *self.children[1:])
+
+
+def noise(map: SaliencyMap) -> str:
+    """How strong the noise of a smoothed map was, in input units and pixel values; empty where there was none."""
+    if "sigma_pixels" not in map.details:
+        return ""
+    pixels = map.details["sigma_pixels"]
+    return (f"{map.details['n']} noisy copies, σ {map.details['sigma']:.3g} input units: {plain(pixels, 3)} of the pixel range, "
+            f"or {255 * pixels:.0f} of 255")
 
 
 def _views(map: SaliencyMap) -> list[tuple[str, np.ndarray]]:

@@ -181,3 +181,11 @@ def test_a_picture_of_its_own_does_not_cover_the_photograph():
     assert layer.visible
     showing.put(layer, a_map(np.ones((1, 8, 8)), "activation", {}, unit="activation"))
     assert layer.words == ["activation above zero", "activation below zero"]
+
+
+def test_the_noise_of_a_smoothed_map_is_told_in_input_units_and_in_pixels(panel):
+    body = panel.bodies["smoothgrad"]
+    assert "what would change the score" in body.source.value and "1706.03825" in body.source.value
+    details = {"n": 25, "sigma": 0.5, "sigma_pixels": 0.1125}
+    body.show(a_map(np.ones((3, 8, 8)), "smoothgrad", {"n": 25, "level": 0.15}, details=details))
+    assert "σ 0.5 input units: 0.113 of the pixel range, or 29 of 255" in body.source.value and "1706.03825" in body.source.value
