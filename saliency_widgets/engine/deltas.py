@@ -88,10 +88,13 @@ class Chunk:
             values[0] = self._lift(0, values[0])
         for number in range(1, self.course.stash + 1):
             node, mode = self.graph.nodes[number], self.course.modes[number]
-            if mode == "base":
+            if mode == "base" or number in values:
                 continue
             given = [self.base.graph.nodes[i].call if self.course.modes[i] == "base" else values[i] for i in node.inputs]
-            if mode == "whole":
+            joined = node.options.get("joined")
+            if mode == "whole" and joined is not None and joined[0] <= self.course.stash and isinstance(given[0], Tensor):
+                values[joined[0]] = joined[1](given[0])
+            elif mode == "whole":
                 values[number] = self._whole(number, node, given)
             else:
                 values[number] = getattr(self, f"_{node.kind}")(number, node, given)

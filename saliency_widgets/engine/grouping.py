@@ -8,9 +8,10 @@ import numpy as np
 
 from .reach import Start
 
-REFINED = 2      # ways to align that are worked out, the cheapest first
-SIZES = 24       # more kinds of box than this are rounded up before groups are merged
+REFINED = 3      # ways to align that are worked out, the cheapest first
+SIZES = 12       # more kinds of box than this are rounded up before groups are merged
 CLASSES = 64     # more classes of alignment than this are not tried
+FEW = 8          # members a class should have on average: each one is a chunk at least
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def _rounded(boxes: np.ndarray, size: tuple[int, int], align: int,
     extent = -(-(boxes[:, 2:] - low) // grain) * grain
     extent = np.minimum(extent, np.array(size) - low)  # nothing lies beyond the edge
     kinds, which = np.unique(low % align, axis=0, return_inverse=True)
-    if len(kinds) > min(CLASSES, max(4, len(boxes) // 2)):
+    if len(kinds) > min(CLASSES, max(1, len(boxes) // FEW)):
         return low, extent, None
     return low, extent, [np.flatnonzero(which.reshape(-1) == number) for number in range(len(kinds))]
 
@@ -79,27 +80,26 @@ def _price(members: np.ndarray, low: np.ndarray, extent: np.ndarray, align: int,
 
 def _merged(members: np.ndarray, low: np.ndarray, extent: np.ndarray, align: int, cost: Cost) -> Iterable[np.ndarray]:
     """Members with boxes of nearly the same size, together where that is cheaper."""
-    shapes = extent[members]
-    if len(np.unique(shapes, axis=0)) > SIZES:
-        shapes = -(-shapes // align) * align
-    kinds, which = np.unique(shapes, axis=0, return_inverse=True)
-    clusters = [members[which.reshape(-1) == number] for number in range(len(kinds))]
-    if len(clusters) > 2 * SIZES:
-        return [members]
-    prices = [_price(c, low, extent, align, cost) for c in clusters]
+    for coarse in (1, align, 2 * align, max(extent.max(), 1)):
+        kinds, which = np.unique(-(-extent[members] // coarse), axis=0, return_inverse=True)
+        if len(kinds) <= SIZES:
+            break
+    clusters = {number: members[which.reshape(-1) == number] for number in range(len(kinds))}
+    prices = {number: _price(cluster, low, extent, align, cost) for number, cluster in clusters.items()}
+    gains: dict[tuple[int, int], tuple[float, float]] = {}
     while len(clusters) > 1:
-        gains = []
-        for i in range(len(clusters)):
-            for j in range(i):
-                together = np.concatenate((clusters[j], clusters[i]))
-                price = _price(together, low, extent, align, cost)
-                gains.append((prices[i] + prices[j] - price, i, j, together, price))
-        gain, i, j, together, price = max(gains, key=lambda g: g[0])
+        for i in clusters:
+            for j in clusters:
+                if j < i and (i, j) not in gains:
+                    price = _price(np.concatenate((clusters[j], clusters[i])), low, extent, align, cost)
+                    gains[i, j] = prices[i] + prices[j] - price, price
+        (i, j), (gain, price) = max(gains.items(), key=lambda entry: entry[1])
         if gain <= 0:
             break
-        clusters[j], prices[j] = together, price
-        del clusters[i], prices[i]
-    return clusters
+        clusters[j] = np.concatenate((clusters[j], clusters.pop(i)))
+        prices[j] = price
+        gains = {pair: known for pair, known in gains.items() if not {i, j} & set(pair)}
+    return clusters.values()
 
 
 def _split(members: np.ndarray, low: np.ndarray, extent: np.ndarray, align: int, cost: Cost) -> list[Group]:

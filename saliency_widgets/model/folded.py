@@ -22,6 +22,10 @@ IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu_, "relu6": lambda x: x.clamp_(0, 6), "silu": lambda x: F.silu(x, inplace=True),
     "hardswish": lambda x: F.hardswish(x, inplace=True), "sigmoid": torch.sigmoid_, "tanh": torch.tanh_,
     "hardsigmoid": lambda x: F.hardsigmoid(x, inplace=True)}
+# Activations that oneDNN applies while it writes a convolution's result: one pass over memory less.
+_JOINED: dict[str, tuple[str, list[float]]] = {
+    "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0]), "hardswish": ("hardswish", []), "silu": ("swish", []),
+    "sigmoid": ("sigmoid", []), "tanh": ("tanh", [])}
 _FRESH = ("conv", "linear", "max_pool", "avg_pool", "add", "affine")  # kinds whose result is memory of their own
 
 
@@ -68,6 +72,7 @@ def fold(graph: Graph) -> Graph:
     for node in graph.nodes:
         if node.kind == "conv":
             node.weight = node.weight.contiguous(memory_format=torch.channels_last)
+    _joining(graph)
     return graph
 
 
@@ -149,3 +154,17 @@ def _overwriting(graph: Graph) -> None:
         elif fresh and node.kind == "add" and graph.nodes[node.inputs[0]].depends and node.inputs[0] != node.inputs[1]:
             alpha = node.options["alpha"]
             node.options["over"] = lambda a, b, alpha=alpha: a.add_(b, alpha=alpha)
+
+
+def _joining(graph: Graph) -> None:
+    """Let a convolution apply the activation that alone reads it, where oneDNN runs (float32, on a CPU, no gradients)."""
+    operation = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if torch.backends.mkldnn.is_available() else None
+    uses = graph.uses()
+    for number, node in enumerate(graph.nodes):
+        conv = _single(graph, node, uses, "conv") if node.kind == "pointwise" else None
+        word = node.options.get("word")
+        if operation is None or conv is None or word not in _JOINED or conv.weight.dtype != torch.float32 or conv.weight.is_cuda:
+            continue
+        o, (name, numbers) = conv.options, _JOINED[word]
+        window = list(o["padding"]), list(o["stride"]), list(o["dilation"]), o["groups"], name, numbers, ""
+        conv.options["joined"] = number, lambda x, conv=conv, window=window: operation(x, conv.weight, conv.bias, *window)

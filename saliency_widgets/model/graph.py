@@ -88,11 +88,14 @@ class Graph:
         last = self.last_uses()
         for number in range(at + 1, until + 1):
             node = self.nodes[number]
-            if node.kind == "constant":
+            if node.kind == "constant" or number in values:
                 continue
             given = [self.value(values, i) for i in node.inputs]
-            over = node.options.get("over")
-            values[number] = node(batch, *given) if over is None or torch.is_grad_enabled() else over(*given)
+            over, joined = (None, None) if torch.is_grad_enabled() else map(node.options.get, ("over", "joined"))
+            if joined is not None and joined[0] <= until:  # with the activation behind it
+                values[joined[0]] = joined[1](*given)
+            else:
+                values[number] = node(batch, *given) if over is None else over(*given)
             for i in set(node.inputs):
                 if last[i] == number and i != until:
                     values.pop(i, None)
