@@ -33,6 +33,9 @@ def grouped(boxes: np.ndarray, size: tuple[int, int], stride: int, cost: Cost) -
     `stride` is the network's total stride. A group's corners agree modulo an alignment A; boxes are first rounded out to
     multiples of a grain g: fewer groups, larger boxes. Every A and g that divide the stride are tried.
     """
+    if len(boxes) == 1:  # nothing to align with: the exact box
+        group = _group(np.zeros(1, dtype=np.int64), boxes[:, :2], boxes[:, 2:] - boxes[:, :2], 1)
+        return [group], cost(group.rows, group.columns, 1)
     best: tuple[list[Group], float] = [], float("inf")
     ways = []
     for align in _divisors(stride):

@@ -6,6 +6,7 @@ chunks until their boxes cover most of a map, then all go on together as whole m
 """
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -20,7 +21,9 @@ from .grouping import Group, grouped
 from .plan import BATCH, CHUNK, MARGIN, Costs, Estimate, needs
 
 BUDGET = 1 << 28  # bytes for base activations where none are named
-ANSWERS = 8       # plans kept: a map that is asked for again is not planned again
+ANSWERS = 8       # groupings kept for a model: the same map of another picture is not planned again
+
+_costs: "weakref.WeakKeyDictionary[Folded, tuple[Costs, dict]]" = weakref.WeakKeyDictionary()
 
 
 class Change(Protocol):
@@ -122,7 +125,10 @@ class Incremental:
 
     def __init__(self, model: Folded, base: Tensor, budget: int = BUDGET):
         self.model, self.graph, self.picture, self.budget = model, model.graph, base, budget
-        self.costs = Costs(self.graph)
+        if tuple(base.shape) != self.graph.nodes[0].shape:
+            raise ValueError(f"the folded model was made for pictures of {self.graph.nodes[0].shape}, got {tuple(base.shape)}: "
+                             f"fold it again for this size")
+        self.costs, self._grouped = _costs.setdefault(model, (Costs(self.graph), {}))
         self._last, self._cuts = self.graph.last_uses(), self.graph.cuts()
         self._stride = _stride(self.graph)
         self._base = Base(self.graph)
@@ -137,16 +143,19 @@ class Incremental:
         """Group boxes int64 `(N, 4)` and estimate what they cost beside full forwards."""
         key = np.ascontiguousarray(boxes, dtype=np.int64).tobytes()
         if key not in self._plans:
-            while len(self._plans) >= ANSWERS:
-                self._plans.pop(next(iter(self._plans)))
-            self._plans[key] = self._planned(np.asarray(boxes, dtype=np.int64))
+            self._plans.clear()
+            self._plans[key] = self._planned(np.asarray(boxes, dtype=np.int64), key)
         return self._plans[key]
 
-    def _planned(self, boxes: np.ndarray) -> Plan:
+    def _planned(self, boxes: np.ndarray, key: bytes) -> Plan:
         costs, size = self.costs, tuple(self.picture.shape[1:])
         changed = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
         empty = np.setdiff1d(np.arange(len(boxes)), changed)
-        groups, price = grouped(boxes[changed], size, self._stride, costs.group) if len(changed) else ([], 0.0)
+        if key not in self._grouped:
+            while len(self._grouped) >= ANSWERS:
+                self._grouped.pop(next(iter(self._grouped)))
+            self._grouped[key] = grouped(boxes[changed], size, self._stride, costs.group) if len(changed) else ([], 0.0)
+        groups, price = self._grouped[key]
         groups = [replace(g, members=changed[g.members]) for g in groups]
         work, moved, read = 0.0, 0.0, set()
         for group in groups:

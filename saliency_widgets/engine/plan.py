@@ -21,7 +21,7 @@ PASS = 0.25      # ns a number read or written once
 GATHERED = 5.0   # passes of d ← f(z + d) − f(z) over a patch
 CALL = 90_000.0  # ns for each node of a chunk of patches, whatever its size
 PACKED = 4.0     # passes over a convolution's weights at each call, which puts them in the order it likes
-MARGIN = 0.9     # incremental forwards are chosen where their estimate is below this share of full forwards
+MARGIN = 0.85    # incremental forwards are chosen where their estimate is below this share of full forwards
 
 
 def multiply_adds(node: Node) -> float:

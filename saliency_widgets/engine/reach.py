@@ -6,6 +6,7 @@ A stride of s divides the step by s, so a group stays one as long as the strides
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +15,7 @@ from ..model.graph import Graph, Node
 WHOLE = 0.75  # a box that covers this share of a map becomes the whole map (measured: 0.5 to 0.95 are as good)
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """The boxes along one axis. `before` and `after` are the zeros that the input's box needs at its ends (negative: it is
     cut there), `nothing` says that no position sees the change."""
 
@@ -27,8 +27,7 @@ class Span:
     nothing: bool = False
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     """A group's boxes in the picture along one axis; hashable."""
 
     start: int
@@ -66,23 +65,45 @@ def reach(graph: Graph, axis: int, start: Start) -> list[Span | None]:
     """The boxes at every node; None where the change has no box (whole from there on)."""
     spans: list[Span | None] = [None] * len(graph.nodes)
     spans[0] = Span(start.start, start.size, start.step)
-    for number, node in enumerate(graph.nodes[1:], 1):
-        given = [spans[i] for i in node.inputs]
-        if node.shape is None or len(node.shape) != 3 or not given or None in given:
+    for number, kind, inputs, detail, length in _ways(graph, axis):
+        first = spans[inputs[0]]
+        if first is None:
             continue
-        first = given[0]
-        match node.kind:
-            case "conv" | "max_pool" | "avg_pool":
-                spans[number] = through(first, start.most, windows(node, axis), node.shape[1 + axis])
-            case "pointwise" | "affine" | "channels" | "shuffle":
-                spans[number] = Span(first.start, first.size, first.step, nothing=first.nothing)
-            case "pad":
-                spans[number] = Span(first.start + node.options["pad"][2 - 2 * axis], first.size, first.step,
-                                     nothing=first.nothing)
-            case "add" | "cat" if len({s.step for s in given}) == 1:
+        if kind == "window":
+            spans[number] = through(first, start.most, detail, length)
+        elif kind == "pad":
+            spans[number] = Span(first.start + detail, first.size, first.step, nothing=first.nothing)
+        elif kind == "same":
+            spans[number] = Span(first.start, first.size, first.step, nothing=first.nothing) if first[3] or first[4] else first
+        else:
+            given = [spans[i] for i in inputs]
+            if None not in given and all(s.step == first.step for s in given):
                 low, high = min(s.start for s in given), max(s.start + s.size for s in given)
                 spans[number] = Span(low, high - low, first.step, nothing=all(s.nothing for s in given))
     return spans
+
+
+def _ways(graph: Graph, axis: int) -> list[tuple]:
+    """What each node does to a box along an axis, found once: planning asks hundreds of times."""
+    known = graph.__dict__.setdefault("_ways", {})
+    if axis not in known:
+        known[axis] = []
+        for number, node in enumerate(graph.nodes):
+            if number == 0 or node.shape is None or len(node.shape) != 3 or not node.inputs:
+                continue
+            kind, detail = None, None
+            match node.kind:
+                case "conv" | "max_pool" | "avg_pool":
+                    kind, detail = "window", windows(node, axis)
+                case "pointwise" | "affine" | "channels" | "shuffle":
+                    kind = "same"
+                case "pad":
+                    kind, detail = "pad", node.options["pad"][2 - 2 * axis]
+                case "add" | "cat":
+                    kind = "join"
+            if kind is not None:
+                known[axis].append((number, kind, node.inputs, detail, node.shape[1 + axis]))
+    return known[axis]
 
 
 @dataclass

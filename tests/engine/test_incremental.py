@@ -264,3 +264,19 @@ def test_the_order_of_regions_does_not_matter():
     backward = engine.logits(Regions(x, torch.zeros_like(x), lab, [(r,) for r in range(24, -1, -1)]))
     assert torch.allclose(forward, backward.flip(0), rtol=1e-12)
     assert digest(forward) == digest(engine.logits(Regions(x, torch.zeros_like(x), lab, [(r,) for r in range(25)])))
+
+
+def test_a_picture_of_another_size_is_refused():
+    engine = ready(small(), tensor())
+    with pytest.raises(ValueError, match="fold it again"):
+        Incremental(engine.model, tensor((40, 32)))
+
+
+@pytest.mark.parametrize("size", (1, 6, 20))
+def test_one_edited_region(size):
+    x = tensor()
+    labels = np.zeros((32, 32), dtype=np.int64)
+    labels[5:5 + size, 12 - size // 2:12 + size - size // 2] = 1
+    assert error(small(), x, torch.ones_like(x), labels, [(1,)]) < 1e-12
+    plan = ready(small(), x).plan(np.array([[5, 3, 9, 8]]))
+    assert [(g.rows.start, g.rows.size, g.columns.start, g.columns.size) for g in plan.groups] == [(5, 4, 3, 5)]

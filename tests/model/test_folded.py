@@ -113,3 +113,16 @@ def test_hooks_mean_no_folding(break_it, words):
 def test_no_module_no_folding():
     fast, reason = folded(lambda x: x.mean((2, 3)), x(1))
     assert fast is None and "callable" in reason
+
+
+@pytest.mark.parametrize("activation", (nn.ReLU(), nn.ReLU6(), nn.Hardswish(), nn.SiLU(), nn.Sigmoid(), nn.Tanh(), nn.GELU()),
+                         ids=lambda module: type(module).__name__)
+def test_activations_joined_to_convolutions(activation):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), activation, nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8),
+                          activation, nn.MaxPool2d(2), activation, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    fast, reason = folded(model, x(1).float())
+    assert reason == ""
+    with torch.no_grad():
+        assert torch.allclose(fast(x().float()), model(x().float()), rtol=1e-5, atol=1e-6)
+    assert torch.allclose(fast(x().float()), model(x().float()), rtol=1e-5, atol=1e-6)
