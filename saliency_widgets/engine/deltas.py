@@ -78,6 +78,7 @@ class Chunk:
         self.base, self.graph, self.course = base, base.graph, course
         self.k = rows, columns
         self.count = len(rows)
+        self._ends = [(int(k.min()), int(k.max())) for k in self.k]
         self._index: dict[tuple, tuple[Tensor, bool]] = {}
         self._last = base.graph.last_uses()
 
@@ -114,15 +115,19 @@ class Chunk:
         key = (height, width, rows.start - before[0], rows.step, rows.size + before[0] + more[0],
                columns.start - before[1], columns.step, columns.size + before[1] + more[1])
         if key not in self._index:
-            places = []
-            for k, (length, start, step, size) in zip(self.k, ((height, *key[2:5]), (width, *key[5:8]))):
+            places, over = [], False
+            for k, (low, high), (length, start, step, size) in zip(self.k, self._ends, (
+                    (height, *key[2:5]), (width, *key[5:8]))):
                 place = (start + step * k)[:, None] + torch.arange(size, device=k.device)
-                places.append((place, (place >= 0) & (place < length)))
+                outside = start + step * low < 0 or start + step * high + size > length
+                over |= outside
+                places.append((place, (place >= 0) & (place < length) if outside else None))
             (y, fine_y), (x, fine_x) = places
-            fine = fine_y[:, :, None] & fine_x[:, None, :]
-            over = not bool(fine.all())
-            at = y[:, :, None] * width + x[:, None, :]
-            self._index[key] = (at.masked_fill_(~fine, height * width) if over else at).view(-1), over
+            at = (y * width)[:, :, None] + x[:, None, :]
+            for fine in (None if fine_y is None else fine_y[:, :, None], None if fine_x is None else fine_x[:, None, :]):
+                if fine is not None:
+                    at.masked_fill_(~fine, height * width)
+            self._index[key] = at.view(-1), over
         return self._index[key]
 
     def _gather(self, table: Tensor, index: Tensor, height: int, width: int) -> Tensor:

@@ -88,13 +88,19 @@ def _merged(members: np.ndarray, low: np.ndarray, extent: np.ndarray, align: int
         if len(kinds) <= SIZES:
             break
     clusters = {number: members[which.reshape(-1) == number] for number in range(len(kinds))}
-    prices = {number: _price(cluster, low, extent, align, cost) for number, cluster in clusters.items()}
+    everywhere = _group(members, low, extent, align)
+
+    def price_of(cluster: np.ndarray) -> float:  # by size alone: as if its members lay wherever the class has some
+        height, width = (int(side) for side in extent[cluster].max(0))
+        return cost(everywhere.rows._replace(size=height), everywhere.columns._replace(size=width), len(cluster))
+
+    prices = {number: price_of(cluster) for number, cluster in clusters.items()}
     gains: dict[tuple[int, int], tuple[float, float]] = {}
     while len(clusters) > 1:
         for i in clusters:
             for j in clusters:
                 if j < i and (i, j) not in gains:
-                    price = _price(np.concatenate((clusters[j], clusters[i])), low, extent, align, cost)
+                    price = price_of(np.concatenate((clusters[j], clusters[i])))
                     gains[i, j] = prices[i] + prices[j] - price, price
         (i, j), (gain, price) = max(gains.items(), key=lambda entry: entry[1])
         if gain <= 0:

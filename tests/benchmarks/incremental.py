@@ -51,7 +51,8 @@ def cut(work: str) -> tuple[np.ndarray, list[tuple[int, ...]]]:
     return labels, [(90,)] if work == "one_region" else [(r,) for r in range(196)]
 
 
-def ways(model: torch.nn.Module, x: Tensor, work: str, captum: bool) -> tuple[dict[str, tuple[Callable, float]], str]:
+def ways(model: torch.nn.Module, x: Tensor, work: str, captum: bool, batches: tuple[int, ...] = BATCHES) -> tuple[
+        dict[str, tuple[Callable, float]], str]:
     """What is timed: name to (call, how often it goes into the whole), and what the plan says."""
     labels, sets = cut(work)
     names, fill = torch.from_numpy(labels.astype(np.int64)), torch.zeros_like(x[0])
@@ -64,14 +65,14 @@ def ways(model: torch.nn.Module, x: Tensor, work: str, captum: bool) -> tuple[di
     pictures = torch.where(chosen[:, names][:, None], fill, x)
     times = len(sets) / len(pictures)
     made = {"ours": (lambda: engine.logits(Regions(x[0], fill, names, sets)), 1.0)}
-    for size in BATCHES:
+    for size in batches:
         if size <= len(pictures):
             made[f"folded, {size}"] = (lambda size=size: [fast(part) for part in pictures.split(size)], times)
             made[f"plain, {size}"] = (lambda size=size: [model(part) for part in pictures.split(size)], times)
     if captum and work == "occlusion":
         from captum.attr import Occlusion
         target = int(model(x)[0].argmax())
-        for size in BATCHES:
+        for size in batches:
             made[f"captum, {size}"] = (lambda size=size: Occlusion(model).attribute(
                 x, target=target, sliding_window_shapes=(3, 32, 32), strides=(3, 16, 16), baselines=0,
                 perturbations_per_eval=size), 1.0)
@@ -98,6 +99,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--no-captum", action="store_true")
+    parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
     chosen = parser.parse_args()
     if chosen.clock == "cpu":
         torch.set_num_threads(1)
@@ -109,7 +111,7 @@ def main() -> None:
             with torch.enable_grad():
                 model, x = network(name)
             for work in chosen.work:
-                calls, plan = ways(model, x, work, not chosen.no_captum)
+                calls, plan = ways(model, x, work, not chosen.no_captum, tuple(chosen.batches))
                 seconds = measured(calls, chosen.rounds, clock)
                 cells = []
                 for other in ("folded", "plain", "captum"):
