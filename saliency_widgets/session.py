@@ -310,7 +310,7 @@ class Session:
         with self.subject.running(gradients=False):
             missing, found, ready = foresee(method.run(context.foreseeing(), **params), self.stats.plan, runner.stored)
         progress, told = Progress(missing, tell=on_progress), 0
-        if ready is not None:
+        if not missing:
             self.stats.store_hits += found
             return self._finish(method, params, context, ready, progress, started, final=True)
 
@@ -336,7 +336,7 @@ class Session:
         return SaliencyMap(
             values=values, method=method.name, title=method.title, params=params, target=index,
             label=context.score.name or self.label(index), score=self.score, unit=draft.unit or context.score.unit,
-            signed=method.signed, input_size=context.shape[1:], default_sign=method.default_sign,
+            signed=method.signed, input_size=context.shape[1:], default_sign=draft.default_sign or method.default_sign,
             residual=draft.residual, last_change=draft.last_change, standard_error=draft.standard_error,
             coverage=None if draft.coverage is None else str(draft.coverage), warnings=draft.warnings, evaluations=progress.done,
             seconds=time.perf_counter() - started, final=final, regions=draft.regions,
@@ -361,8 +361,9 @@ class Session:
         self._check_possible(method)
         context, runner = self._context(target, watched=False), self._opened.runner
         with self.subject.running(gradients=False):
-            count, *_ = foresee(method.run(context.foreseeing(), **values), method.evaluations(context, values), runner.stored)
-        each = runner.seconds(context.gradient(None) if method.gradients else context.forward(None))
+            planned = method.evaluations(context, values)
+            count, _, first = foresee(method.run(context.foreseeing(), **values), planned, runner.stored)
+        each = runner.seconds(first) if count else 0.0
         return count, None if each is None else count * each
 
     def gradient_at(self, name: Input, target: int | str | None = None) -> np.ndarray | None:

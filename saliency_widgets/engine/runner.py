@@ -117,7 +117,10 @@ class Runner:
 
     def seconds(self, probe: Probe) -> float | None:
         """Measured seconds for one evaluation like this one, or None where none was run yet."""
-        return SIZES.seconds(self._work(probe))
+        found = SIZES.seconds(self._work(probe))
+        if found is None and probe.keep != "logits":  # another backward pass, or a forward one, says more than nothing
+            found = SIZES.seconds(self._work(Probe(probe.input, "gradient" if probe.backward else "logits")))
+        return found
 
     def _run(self, probes: list[Probe]) -> list[Evaluation]:
         work, size, done = self._work(probes[0]), len(probes), []

@@ -27,12 +27,12 @@ def drive(generator: Iterator[Round | Draft], evaluate: Callable[[Round], Reply]
 
 
 class _Missing(Exception):
-    pass
+    """Raised with the first probe that is not stored."""
 
 
 def foresee(generator: Iterator[Round | Draft], planned: int,
-            stored: Callable[[Probe], Evaluation | None]) -> tuple[int, int, Draft | None]:
-    """Replay a method on what is stored: (evaluations missing of those planned, probes found, the map if none is missing)."""
+            stored: Callable[[Probe], Evaluation | None]) -> tuple[int, int, Draft | Probe]:
+    """Replay a method on what is stored: (evaluations missing of those planned, probes found, map or first missing probe)."""
     found = 0
 
     def replay(asked: Round) -> Reply:
@@ -41,11 +41,11 @@ def foresee(generator: Iterator[Round | Draft], planned: int,
         found += sum(e is not None for e in held)
         for probe, evaluation in zip(asked.probes, held):
             if evaluation is None:
-                raise _Missing
+                raise _Missing(probe)
             yield probe, evaluation
 
     try:
         draft = drive(generator, replay)
         return 0, found, draft
-    except _Missing:
-        return max(1, planned - found), found, None
+    except _Missing as missing:
+        return max(1, planned - found), found, missing.args[0]

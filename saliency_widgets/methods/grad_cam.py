@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 
@@ -26,13 +27,14 @@ LAYER = Parameter("layer", "layer", None, "whose activations are shown; by defau
 def grad_cam(context: Context, *, layer: str | None, gradients: str) -> Iterator[Round | Draft]:
     """Σₖ mean_xy(∂y/∂Aₖ) Aₖ before its ReLU, `(1, h, w)` at the layer's resolution (equations 1 and 2).
 
-    ReLU and upsampling are views; `details["maps"]` holds the map of every layer. ValueError for a model or layer
-    without positions, LookupError for an unknown layer.
+    ReLU and upsampling are views (no ReLU follows guided gradients); `details["maps"]` holds the map of every layer.
+    ValueError for a model or layer without positions, LookupError for an unknown layer.
     """
     name = choose_layer(context, layer)
     (_, evaluation), = yield Round([gradients_at_layers(context)])
-    reduction = {"all": "cam", "guided": "cam_guided"}[gradients]
-    yield layer_map(context, name, {n: terms[reduction] for n, terms in evaluation.layers.items()})
+    reduction, sign = {"all": ("cam", None), "guided": ("cam_guided", "both")}[gradients]
+    draft = layer_map(context, name, {n: terms[reduction] for n, terms in evaluation.layers.items()})
+    yield replace(draft, default_sign=sign)
 
 
 def gradients_at_layers(context: Context) -> Probe:

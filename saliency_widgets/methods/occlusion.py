@@ -17,7 +17,15 @@ from .registry import method
 
 
 def _evaluations(context: Context, params: dict) -> int:
-    return len(R.windows(context.shape[1:], params["window"], params["stride"])[0]) + 1
+    return len(R.windows(context.shape[1:], *_within(context.shape[1:], params["window"], params["stride"]))[0]) + 1
+
+
+def _within(size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A window no larger than the picture, and a stride no larger than what is left of it."""
+    if any(step > extent for step, extent in zip(stride, window)):
+        return window, stride  # leaves gaps, which is refused in words
+    window = tuple(map(min, window, size))
+    return window, tuple(map(min, stride, window))
 
 
 @method("occlusion", title="Occlusion", family="cut", rank=1, cost="1 evaluation a window", evaluations=_evaluations,
@@ -35,10 +43,14 @@ def occlusion(context: Context, *, window: tuple[int, int], stride: tuple[int, i
 
     Windows start at the top left corner; the last of a row or column is clipped at the edge, so that every pixel is
     covered; without overlap this is leave-one-out. Every 2nd, 4th, … window that still covers the picture comes first.
-    `details` hold `boxes` (top, left, bottom, right), `drops` (one a window), `before` and `after`. ValueError for a
-    window larger than the picture, or a stride that leaves gaps.
+    `details` hold `boxes` (top, left, bottom, right), `drops` (one a window), `before` and `after`. A window larger than
+    the picture is cut to it, and said so. ValueError for a stride that leaves gaps.
     """
-    size = context.shape[1:]
+    size, asked = context.shape[1:], window
+    window, stride = _within(size, window, stride)
+    said = ()
+    if window != asked:
+        said = (f"the window of {asked[0]} × {asked[1]} px is cut to the picture's {window[0]} × {window[1]}",)
     boxes, places = R.windows(size, window, stride)
     labels, sets = R.cells(size, boxes)
     map_name, filled = context.inputs.add_labels(labels), context.fill(fill, seed)
@@ -50,7 +62,7 @@ def occlusion(context: Context, *, window: tuple[int, int], stride: tuple[int, i
         known |= {i: evaluation for i, (_, evaluation) in zip(new, (yield Round([probes[i] for i in new])))}
         scores, details, warnings = drops(context, whole, ((probes[i], known[i]) for i in chosen))
         values = torch.from_numpy(R.averaged(boxes[chosen], scores, size))
-        yield Draft(values[None], last_change=change(values, before), warnings=warnings,
+        yield Draft(values[None], last_change=change(values, before), warnings=(*said, *warnings),
                     details={**details, "boxes": boxes[chosen], "drops": scores})
         before = values
 

@@ -70,7 +70,8 @@ class Round:
 class Draft:
     """A map as far as it is known: `values` `(C, H, W)` or `(1, h, w)`, with what is needed to judge it.
 
-    `standard_error` is relative: Σ|error of each value| / Σ|value|.
+    `standard_error` is relative: Σ|error of each value| / Σ|value|. `unit` and `default_sign` replace what the score and
+    the method say.
     """
 
     values: Tensor | np.ndarray
@@ -80,6 +81,7 @@ class Draft:
     coverage: str | None = None
     warnings: tuple[str, ...] = ()
     unit: str | None = None
+    default_sign: str | None = None
     regions: np.ndarray | None = None
     region_scores: np.ndarray | None = None
     details: dict[str, Any] = field(default_factory=dict)

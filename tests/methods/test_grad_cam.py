@@ -95,3 +95,10 @@ def test_a_layer_that_the_score_does_not_depend_on_has_a_zero_map_with_its_reaso
 
     got = explain(Aside(), tensor(), "grad_cam", layer="aside")
     assert not got.values.any() and "no gradient at this layer" in got.warnings[0]
+
+
+def test_no_relu_follows_guided_gradients():
+    session = Session(small(), tensor())
+    plain, guided = (session.map("grad_cam", gradients=kind) for kind in ("all", "guided"))
+    assert (plain.default_sign, guided.default_sign) == ("positive", "both")
+    assert session.stats.forward_samples == 1

@@ -73,9 +73,19 @@ def test_coarse_places_come_first_and_cost_nothing_more():
     np.testing.assert_allclose(seen[0].values, session.map("leave_one_out", grid=4).values, atol=1e-12)
 
 
+def test_a_window_larger_than_the_picture_is_cut_to_it():
+    """The default window must not refuse a small picture."""
+    session = Session(small(), tensor((20, 24)))
+    found = session.map("occlusion")
+    assert "cut to the picture's 20 × 24" in found.warnings[0] and found.values.any()
+    np.testing.assert_allclose(found.values, session.map("occlusion", window=(20, 24), stride=16).values, atol=1e-12)
+    bare = session.map("leave_one_out", grid=1)
+    np.testing.assert_allclose(session.map("occlusion", window=64, stride=64).values, bare.values, atol=1e-12)
+
+
 def test_what_does_not_fit_is_said():
     session = Session(small(), tensor())
-    for params, words in (({"window": 33}, "does not fit a picture of 32 × 32"), ({"window": 4, "stride": 5}, "leaves gaps"),
+    for params, words in (({"window": 4, "stride": 5}, "leaves gaps"),
                           ({"stride": 0}, "stride=0 does not fit"), ({"fill": "grey"}, "fill='grey'")):
         with pytest.raises(ValueError, match=words):
             session.map("occlusion", **params)

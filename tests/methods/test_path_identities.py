@@ -92,16 +92,17 @@ def test_smoothgrad_of_a_linear_model_is_its_gradient(seed):
     assert session.map("smoothgrad", n=5, variant="variance").values.max() < 1e-24
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seeds)
 def test_paths_are_complete_on_smooth_networks(seed):
-    """METHODS: within 1 % at 512 steps; relative to how far the score moves, which may be next to nothing at the ends."""
+    """Within 1 % of the score difference at 512 steps."""
     model, x = relu_net(seed, smooth=True)
     session = Session(model, x)
     for method in ("integrated_gradients", "blur_ig"):
         got = session.map(method, steps=512)
         moved = np.abs(np.diff(got.details["scores"])).sum()
-        assert abs(got.residual) < 0.01 or abs(got.values.sum() - got.details["rise"]) < 1e-3 * moved
+        # A share of next to nothing says nothing: below a tenth of the way up and down that tenth counts.
+        assert abs(got.values.sum() - got.details["rise"]) < 0.01 * max(abs(got.details["rise"]), 0.1 * moved)
 
 
 @few
