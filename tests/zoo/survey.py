@@ -29,7 +29,7 @@ SLOW_LAST = ("regnet_y_128gf", "vit_h_14", "regnet_y_32gf", "regnet_x_32gf", "ef
              "convnext_large", "vit_l_16", "vit_l_32", "efficientnet_b6", "efficientnet_v2_m", "resnext101_64x4d")
 REFERENCES = ["black", "blur"]  # what calibration has seen or nearly so: random weights blow up on a white picture
 # The default is 64 pixels, which leaves 2 × 2 positions where a network divides by 32.
-SIZES = {"inception_v3": 96, "vit_h_14": 56, "maxvit_t": 224}
+SIZES = {"inception_v3": 139, "vit_h_14": 56, "maxvit_t": 224}
 
 
 def architectures() -> list[str]:
