@@ -98,7 +98,8 @@ def paths(session: Session, name: str, region: np.ndarray) -> None:
     for base, params in (("integrated_gradients", {"steps": 32}), ("blur_ig", {"steps": 32})):
         plain = session.map(base, **params)
         smooth = session.map("smoothgrad", base=base, base_params={"steps": 16}, n=10)
-        print(f"  {base}: {inside(plain, region):.2f} inside, smoothed {inside(smooth, region):.2f}; residual {plain.residual:+.1%}")
+        shares = f"{inside(plain, region):.2f} inside, smoothed {inside(smooth, region):.2f}"
+        print(f"  {base}: {shares}; residual {plain.residual:+.1%}")
         rows.append([tile(session.image, base, plain), tile(session.image, base, plain, "signed"),
                      tile(session.image, f"{base}, smoothed", smooth), tile(session.image, "the same, signed", smooth, "signed")])
     sheet(f"{name}-3-paths", rows)
@@ -113,6 +114,9 @@ def rules(session: Session, name: str, regions: dict[str, np.ndarray]) -> None:
                              ("guided_grad_cam", "grey")):
             found = session.map(method, target=label)
             row.append(tile(session.image, f"{method}, {label}", found, kind))
+            if not found.values.any():
+                print(f"  {method} of {label}: {found.warnings[0]}")
+                continue
             print(f"  {method} of {label}: {inside(found, region):.2f} inside its region, Gini {gini(found):.2f}")
         rows.append(row)
     sheet(f"{name}-4-rules", rows)
