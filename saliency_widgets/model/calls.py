@@ -17,6 +17,7 @@ _SAME = {"multiply": "mul", "divide": "div", "true_divide": "div", "clip": "clam
          "special_exp2": "exp2", "special_expm1": "expm1", "special_log1p": "log1p", "special_erf": "erf",
          "special_log_softmax": "log_softmax", "special_softmax": "softmax", "special_logsumexp": "logsumexp", "negative": "neg",
          "linalg_matmul": "matmul", "arctan": "atan", "mm": "matmul", "bmm": "matmul", "mv": "matmul", "dot": "matmul"}
+# Private, but the only way to tell a checkpoint's repeated forward from a real one.
 _in_backward_id = getattr(torch._C, "_current_graph_task_id", None)
 
 

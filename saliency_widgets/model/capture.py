@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from .calls import in_backward
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -62,7 +63,7 @@ class Capture:
 
     def _reader(self, name: str) -> Callable[[nn.Module, tuple, Any], None]:
         def read(module: nn.Module, inputs: tuple, output: Any) -> None:
-            if _in_backward():
+            if in_backward():  # a checkpoint repeats its forward there
                 return
             if not isinstance(output, Tensor):
                 raise ValueError(
@@ -87,11 +88,3 @@ class Capture:
         else:
             self.outputs.pop(name, None)
             self._on_gradient(name, self.values.pop(name), gradient.detach())
-
-
-# Private, but the only way to tell a checkpoint's repeated forward from a real one.
-_in_backward_id = getattr(torch._C, "_current_graph_task_id", None)
-
-
-def _in_backward() -> bool:
-    return _in_backward_id is not None and _in_backward_id() != -1
