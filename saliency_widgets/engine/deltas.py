@@ -1,8 +1,7 @@
 """Changes that travel: how each kind of node answers to a difference from the base picture that is zero outside a box.
 
 What is linear acts on the difference alone, whatever the base. What is not needs the base activation z inside the box,
-d ← f(z + d) − f(z), fetched as rows of a table `(H·W + 1, C)` whose last row answers for positions outside the map: there z
-is so large and negative that z + d = z exactly, and the difference is zero without a special case.
+d ← f(z + d) − f(z), fetched from the base's tables (`base`).
 """
 from __future__ import annotations
 
@@ -15,14 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..model.folded import IN_PLACE
-from ..model.graph import Graph, Node
+from ..model.graph import Node
+from .base import BOUNDED, CHEAP, FAR, Base
 from .reach import Course, Span, windows
-
-FAR = -1e30  # z outside the map
-# Activations that are finite there; any other gets a harmless z, and a difference that is set to zero outside first.
-BOUNDED = frozenset("relu relu6 hardtanh sigmoid tanh softplus elu celu selu hardsigmoid softsign arctan atan erf leaky_relu "
-                    "hardswish silu gelu".split())
-CHEAP = frozenset("relu relu6 hardtanh clamp clamp_min clamp_max leaky_relu threshold".split())
 
 
 @dataclass
@@ -33,42 +27,6 @@ class Patch:
     d: Tensor
     clean: bool = True
     own: bool = True
-
-
-class Base:
-    """Activations of the base picture, one row a position, as the nodes need them: `nbytes` are held."""
-
-    def __init__(self, graph: Graph):
-        self.graph, self.values = graph, {}
-        self._tables: dict[tuple, Tensor] = {}
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        held = {t.data_ptr(): t.numel() * t.element_size() for t in (*self.values.values(), *self._tables.values())
-                if isinstance(t, Tensor)}
-        return sum(held.values())
-
-    def table(self, number: int, outside: float = FAR, negative: bool = False) -> Tensor:
-        """A node's activation (or minus it) as rows `(H·W + 1, C)`, the last one `outside`."""
-        key = number, outside, negative
-        if key not in self._tables:
-            value = self.values[number]
-            rows = value[0].permute(1, 2, 0).reshape(-1, value.shape[1])
-            table = rows.new_empty(len(rows) + 1, rows.shape[1])
-            torch.neg(rows, out=table[:-1]) if negative else table[:-1].copy_(rows)
-            table[-1] = -outside if negative else outside
-            self._tables[key] = table
-        return self._tables[key]
-
-
-    def active(self, number: int, outside: float) -> Tensor:
-        """What a pointwise node makes of its input's table."""
-        key = number, outside, "active"
-        if key not in self._tables:
-            node = self.graph.nodes[number]
-            self._tables[key] = node.call(self.table(node.inputs[0], outside)[:, :, None, None])[:, :, 0, 0].contiguous()
-        return self._tables[key]
 
 
 class Chunk:
@@ -303,7 +261,7 @@ class Chunk:
 
     def _lift(self, number: int, patch: Patch) -> Tensor:
         """Base plus difference, on the whole map."""
-        value = self.base.values[number]
+        value = self.base.value(number)
         full = value.expand(self.count, -1, -1, -1).clone(memory_format=torch.channels_last)
         spans = self._spans(number)
         starts = [(span.start + span.step * k).tolist() for span, k in zip(spans, self.k)]
@@ -320,7 +278,7 @@ class Chunk:
         if node.kind == "mean" and isinstance(given[0], Patch):
             d = self._clean(node.inputs[0], given[0])
             height, width = self.graph.nodes[node.inputs[0]].shape[1:]
-            return self.base.values[number] + d.sum((2, 3), keepdim=node.options["keepdim"]) / (height * width)
+            return self.base.value(number) + d.sum((2, 3), keepdim=node.options["keepdim"]) / (height * width)
         given = [self._lift(i, v) if isinstance(v, Patch) else v for i, v in zip(node.inputs, given)]
         over = node.options.get("over")
         return node(self.count, *given) if over is None or any(self._last[i] != number for i in node.inputs) else over(*given)

@@ -6,8 +6,9 @@ chunks until their boxes cover most of a map, then all go on together as whole m
 """
 from __future__ import annotations
 
+import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,11 +17,13 @@ import torch
 from torch import Tensor
 
 from ..model.folded import Folded
-from .deltas import Base, Chunk
+from .base import Base, held, readable
+from .deltas import Chunk
 from .grouping import Group, grouped
 from .plan import BATCH, CHUNK, MARGIN, Costs, Estimate, needs
 
 BUDGET = 1 << 28  # bytes for base activations where none are named
+OFTEN = 0.25      # seconds after which finished pictures are handed out
 ANSWERS = 8       # groupings kept for a model: the same map of another picture is not planned again
 
 _costs: "weakref.WeakKeyDictionary[Folded, tuple[Costs, dict]]" = weakref.WeakKeyDictionary()
@@ -120,7 +123,8 @@ class Plan:
 class Incremental:
     """Forwards of changed copies of one base picture `(C, H, W)` on a folded model.
 
-    Base activations are computed once, as they are needed, and held (`nbytes`) within `budget` bytes.
+    Base activations are held (`nbytes`) within `budget` bytes: all that any change may read, from one forward of the base
+    picture, where that fits; else what was asked for last. `base_passes` counts those forwards.
     """
 
     def __init__(self, model: Folded, base: Tensor, budget: int = BUDGET):
@@ -131,7 +135,13 @@ class Incremental:
         self.costs, self._grouped = _costs.setdefault(model, (Costs(self.graph), {}))
         self._last, self._cuts = self.graph.last_uses(), self.graph.cuts()
         self._stride = _stride(self.graph)
+        self._vectors = next(c for c in self._cuts if c == len(self.graph.nodes) - 1
+                             or self.graph.nodes[c].shape and np.prod(self.graph.nodes[c].shape[1:]) == 1)
         self._base = Base(self.graph)
+        self.base_passes = 0
+        everything = readable(self.graph)
+        self._item = base.element_size()
+        self._everything = everything if held(self.graph, everything, self._item) <= budget else set()
         self._plans: dict[bytes, Plan] = {}
 
     @property
@@ -162,19 +172,23 @@ class Incremental:
             each = costs.amounts(group.rows, group.columns)
             work, moved = work + each[0] * len(group.members), moved + each[1] * len(group.members)
             read |= needs(self.graph, costs.course(group.rows, group.columns))
-        item = self.picture.element_size()
-        held = sum(2 * item * int(np.prod(self.graph.nodes[i].shape)) for i in read)
+        memory = held(self.graph, read | self._everything, self._item)
         full = costs.full * len(boxes)
         reason = ""
         if self.picture.device.type != "cpu":
             reason = f"the estimate was made for CPUs, not for {self.picture.device.type}"
         elif price > MARGIN * full:
             reason = "the changes reach too much of the network to be cheaper"
-        elif held > self.budget:
-            reason = f"base activations take {held >> 20} MiB, {self.budget >> 20} MiB are free for them"
-        estimate = Estimate(len(boxes), work, float(costs.work.sum()) * len(boxes), moved * item,
-                            float(costs.numbers.sum()) * len(boxes) * item, price * 1e-9, full * 1e-9, held, not reason, reason)
+        elif memory > self.budget:
+            reason = f"base activations take {memory >> 20} MiB, {self.budget >> 20} MiB are free for them"
+        estimate = Estimate(len(boxes), work, float(costs.work.sum()) * len(boxes), moved * self._item,
+                            float(costs.numbers.sum()) * len(boxes) * self._item, price * 1e-9, full * 1e-9, memory,
+                            not reason, reason)
         return Plan(tuple(groups), empty, estimate)
+
+    def worthwhile(self, boxes: np.ndarray) -> np.ndarray:
+        """Which of the boxes int64 `(N, 4)` pay on their own where they travel with others: bool `(N,)`."""
+        return self.costs.worthwhile(np.asarray(boxes, dtype=np.int64), tuple(self.picture.shape[1:]), self._stride)
 
     @torch.no_grad()
     def logits(self, change: Change) -> Tensor:
@@ -187,33 +201,50 @@ class Incremental:
         return result
 
     @torch.no_grad()
-    def parts(self, change: Change) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same in parts as they are ready: numbers of pictures `(n,)`, and their scores `(n, K)`."""
+    def parts(self, change: Change, check: Callable[[], None] = lambda: None) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same in parts as they are ready: numbers of pictures `(n,)`, and their scores `(n, K)`.
+
+        `check` is called before every chunk of patches and every batch of whole maps, and stops the work by raising.
+        """
         plan, end = self.plan(change.boxes), len(self.graph.nodes) - 1
         ways = [self.costs.course(g.rows, g.columns) for g in plan.groups]
         self._prepare(set().union(*(needs(self.graph, way) for way in ways)) | ({end} if len(plan.empty) else set()))
         if len(plan.empty):
-            yield torch.from_numpy(plan.empty), self._base.values[end].expand(len(plan.empty), -1).clone()
+            yield torch.from_numpy(plan.empty), self._base.value(end).expand(len(plan.empty), -1).clone()
         waiting: dict[int, list[tuple[Tensor, Any]]] = {}
-        vectors = next(c for c in self._cuts if self.graph.nodes[c].shape and np.prod(self.graph.nodes[c].shape[1:]) == 1
-                       or c == end)
+        vectors, since = self._vectors, time.perf_counter()
         for group, way in zip(plan.groups, ways):
             parts = -(-len(group.members) // CHUNK)
             for part in np.array_split(np.arange(len(group.members)), parts):
+                check()
                 rows = torch.from_numpy(group.members[part])
                 k = tuple(torch.from_numpy(axis[part]).to(self.picture.device) for axis in group.k)
                 top, left = (s.start + s.step * each for s, each in zip((group.rows, group.columns), k))
                 d = change.within(rows.to(self.picture.device), top, left, group.rows.size, group.columns.size)
                 value = Chunk(self._base, way, *k).run(d.to(memory_format=torch.channels_last))
                 waiting.setdefault(way.stash, []).append((rows, value))
-                while way.stash < vectors and sum(len(r) for r, _ in waiting[way.stash]) >= BATCH:
+                while way.stash < vectors and _count(waiting, way.stash) >= BATCH:
+                    check()
                     self._on(waiting, way.stash, vectors)
+                if time.perf_counter() - since > OFTEN and any(_count(waiting, c) >= BATCH for c in self._cuts if c >= vectors):
+                    yield from self._finished(waiting)
+                    since = time.perf_counter()
         for cut in self._cuts:
             if waiting.get(cut) and cut < vectors:
                 following = [c for c in self._cuts if c > cut and (c == vectors or waiting.get(c))]
                 while waiting.get(cut):
+                    check()
                     self._on(waiting, cut, following[0])
-        for cut in [c for c in self._cuts if waiting.get(c)]:
+                    if time.perf_counter() - since > OFTEN and _count(waiting, vectors) >= BATCH:
+                        yield from self._finished(waiting)
+                        since = time.perf_counter()
+        check()
+        yield from self._finished(waiting)
+
+    def _finished(self, waiting: dict[int, list[tuple[Tensor, Any]]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Scores of those that are vectors by now."""
+        end = len(self.graph.nodes) - 1
+        for cut in [c for c in self._cuts if c >= self._vectors and waiting.get(c)]:
             rows = torch.cat([r for r, _ in waiting[cut]])
             value = torch.cat([v for _, v in waiting.pop(cut)])
             yield rows, value if cut == end else self.graph.resume({cut: value}, cut, len(rows))
@@ -229,24 +260,30 @@ class Incremental:
         waiting.setdefault(until, []).append((rows[:BATCH], done))
 
     def _prepare(self, numbers: set[int]) -> None:
-        """Compute and hold the base activations of some nodes."""
-        missing = numbers - set(self._base.values)
+        """Compute and hold the base activations of some nodes, and whatever else fits."""
+        known = self._base.numbers
+        missing = (numbers | self._everything) - known if numbers - known else set()
         if not missing:
             return
+        if held(self.graph, known | missing, self._item) > self.budget:
+            self._base.release(known - numbers)
         values: dict[int, Any] = {0: self.picture[None].contiguous(memory_format=torch.channels_last)}
         if 0 in missing:
-            self._base.values[0] = values[0]
-        for number, node in enumerate(self.graph.nodes):
+            self._base.hold(0, values[0])
+        self.base_passes += missing != {0}
+        for number, node in enumerate(self.graph.nodes[:max(missing) + 1]):
             if node.kind in ("constant", "input"):
                 continue
             values[number] = node(1, *(self.graph.value(values, i) for i in node.inputs))
             if number in missing:
-                self._base.values[number] = values[number]
+                self._base.hold(number, values[number])
             for i in set(node.inputs):
                 if self._last[i] == number:
                     values.pop(i, None)
-            if number >= max(missing):
-                break
+
+
+def _count(waiting: dict[int, list[tuple[Tensor, Any]]], cut: int) -> int:
+    return sum(len(rows) for rows, _ in waiting.get(cut, ()))
 
 
 def _stride(graph: Any) -> int:

@@ -103,6 +103,18 @@ class Costs:
         each = float(np.where(small, self.patch * boxes, self.whole).sum())
         return each * members + float(self.call[small].sum()) * math.ceil(members / CHUNK)
 
+    def worthwhile(self, boxes: np.ndarray, size: tuple[int, int], grain: int) -> np.ndarray:
+        """Which boxes int64 `(N, 4)`, rounded out to the grain, cost less than a full forward when they travel in chunks."""
+        low = boxes[:, :2] // grain * grain
+        high = np.minimum(-(-boxes[:, 2:] // grain) * grain, np.array(size))
+        kinds, which = np.unique(np.concatenate((low, high - low), 1), axis=0, return_inverse=True)
+        pays = np.ones(len(kinds), dtype=bool)
+        for number, (top, left, height, width) in enumerate(kinds.tolist()):
+            if height > 0 and width > 0:
+                price = self.group(Start(top, height, 0, 0), Start(left, width, 0, 0), CHUNK) / CHUNK
+                pays[number] = price < MARGIN * self.full
+        return pays[which.reshape(-1)]
+
     def amounts(self, rows: Start, columns: Start) -> tuple[float, float]:
         """Multiply-adds and numbers moved, a member."""
         boxes, small = self._patches(rows, columns)

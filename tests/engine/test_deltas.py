@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from saliency_widgets.engine.deltas import BOUNDED, FAR, Base, Chunk
+from saliency_widgets.engine.base import BOUNDED, FAR, Base
+from saliency_widgets.engine.deltas import Chunk
 from saliency_widgets.engine.grouping import grouped
 from saliency_widgets.engine.plan import Costs, needs
 from saliency_widgets.engine.reach import Span, Start, reach, through
@@ -73,7 +74,7 @@ def travelled(made, x, boxes=((0, 0), (0, 24), (24, 24), (8, 16)), size=8):
     way = costs.course(*starts)
     base = Base(made)
     for number in needs(made, way):
-        base.values[number] = made.resume({0: x[None]}, 0, 1, number) if number else x[None]
+        base.hold(number, made.resume({0: x[None]}, 0, 1, number) if number else x[None])
     torch.manual_seed(1)
     d = torch.randn(len(boxes), x.shape[0], size, size, dtype=x.dtype)
     pictures = x.repeat(len(boxes), 1, 1, 1)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from saliency_widgets import regions as R
+from saliency_widgets.engine import incremental
 from saliency_widgets.engine.incremental import Incremental, Pictures, Regions
 from saliency_widgets.engine.inputs import digest
 from saliency_widgets.kernels import reference
@@ -228,6 +229,54 @@ def test_parts_cover_every_picture_once():
     change = Regions(x, torch.zeros_like(x), torch.from_numpy(labels.astype(np.int64)), [(r,) for r in range(64)])
     rows = torch.cat([rows for rows, _ in engine.parts(change)])
     assert sorted(rows.tolist()) == list(range(64))
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_work_can_be_stopped_and_what_is_ready_is_handed_out(monkeypatch):
+    monkeypatch.setattr(incremental, "OFTEN", 0.0)
+    x = tensor()
+    labels = torch.from_numpy(R.grid((32, 32), 16, 16).astype(np.int64))
+    engine = ready(small(), x)
+    change = Regions(x, torch.zeros_like(x), labels, [(r,) for r in range(256)])
+    wanted, calls = engine.logits(change), []
+    got = list(engine.parts(change, lambda: calls.append(1)))
+    assert len(got) >= 4 and len(calls) >= 256 // incremental.CHUNK
+    assert torch.allclose(torch.cat([scores for _, scores in got]), wanted[torch.cat([rows for rows, _ in got])], rtol=1e-12)
+
+    def stop():
+        calls.append(1)
+        if len(calls) > 12:
+            raise Stopped
+    calls, some = [], []
+    with pytest.raises(Stopped):
+        for part in engine.parts(change, stop):
+            some.append(part)
+    assert len(calls) == 13 and 0 < len(some) < len(got)
+
+
+def test_which_pictures_pay_on_their_own():
+    model, x, _ = calibrated("squeezenet1_0", 96, dtype=torch.float32)
+    engine = ready(model, x[0])
+    boxes = np.array([(0, 0, 8, 8), (0, 0, 96, 96), (40, 40, 48, 48), (10, 10, 10, 10), (2, 3, 95, 90)])
+    assert engine.worthwhile(boxes).tolist() == [True, False, True, True, False]
+    assert engine.worthwhile(boxes[:0]).shape == (0,)
+
+
+def test_one_base_pass_serves_every_change_where_the_budget_allows_it():
+    model, x, _ = calibrated("resnet18", 64, dtype=torch.float32)
+    first, second = np.zeros((64, 64), dtype=np.int64), np.zeros((64, 64), dtype=np.int64)
+    first[:8, :8], second[24:48, 20:60] = 1, 1
+    for budget, passes in ((incremental.BUDGET, 1), (750_000, 3)):
+        engine = Incremental(folded(model, x)[0], x[0], budget)
+        assert engine.base_passes == 0
+        assert error(model, x[0], torch.zeros_like(x[0]), first, [(1,)], engine) < 1e-4
+        assert engine.base_passes == 1
+        assert error(model, x[0], torch.zeros_like(x[0]), second, [(1,)], engine) < 1e-4
+        assert error(model, x[0], torch.zeros_like(x[0]), second, [(0,), ()], engine) < 1e-4
+        assert engine.base_passes == passes and engine.nbytes <= budget
 
 
 def test_the_plan_says_what_it_would_save_and_when_not():
