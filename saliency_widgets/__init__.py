@@ -14,7 +14,7 @@ from .methods.registry import methods
 __version__ = "0.1.0"
 
 # The rest is imported when first used: a session without a face needs no widgets.
-_HOMES = {"Explorer": "explorer", "Session": "session", "explain": "session", "SaliencyMap": "saliency_map"}
+_HOMES = {"Explorer": "explorer", "Session": "session", "explain": "explaining", "SaliencyMap": "saliency_map"}
 _ROOMS = ("metrics",)
 __all__ = ["DemoPicture", "Explorer", "SaliencyMap", "Session", "demo", "demo_pictures", "explain", "methods", "metrics"]
 

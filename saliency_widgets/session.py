@@ -178,7 +178,7 @@ class Session:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was assumed or noticed about model and picture, in words for the status line."""
+        """What was assumed or noticed about model and picture so far, in words for the status line."""
         notes = list(self.picture.notes)
         if self._opened.softmaxed:
             notes.append("the network ends in softmax: its outputs are explained as probabilities")
@@ -186,6 +186,8 @@ class Session:
             notes.append("the model's own hooks run on the working copy")
         if self.subject.script:
             notes.append("a scripted model runs as it is: forward-only methods")
+        if self.subject.reason and not self.subject.script:
+            notes.append(f"full forwards only: {self.subject.reason}")
         return tuple(notes)
 
     # ---- classes
@@ -384,16 +386,3 @@ class Session:
     def close(self) -> None:
         """Let go of the working copy and the picture's tensors; kept evaluations stay within the store's budget."""
         self.subject.clone = None
-
-
-def explain(model: Any, img: Any, method: str, *, target: int | str | None = None, labels: Any = None,
-            **keywords: Any) -> SaliencyMap:
-    """One map in one call: `keywords` may be the session's (`preprocess=` …) and the method's (`steps=` …) together."""
-    known = {p.name for p in find(method).parameters}
-    params = {k: v for k, v in keywords.items() if k in known}
-    session_keywords = {k: v for k, v in keywords.items() if k not in known}
-    unknown = [k for k in session_keywords if k not in Session.__init__.__kwdefaults__]
-    if unknown:
-        raise TypeError(f"neither {method} nor Session takes {', '.join(map(repr, unknown))}: {method} takes "
-                        f"{', '.join(sorted(known)) or 'no parameters'}")
-    return Session(model, img, labels, target=target, **session_keywords).map(method, **params)

@@ -134,7 +134,8 @@ def test_an_error_in_the_middle_leaves_the_model_untouched_and_the_session_worki
     fuse.after, fuse.backward = 2 if where == "second forward" else 1, where == "backward"
     with contextlib.suppress(ValueError, RuntimeError):
         session.map(name, **cheap(name))
-        assert not fuse.blown, "the error was swallowed"
+        # A model that fails while it is traced is run plainly, and the status line says why.
+        assert not fuse.blown or "the fuse blew" in session.subject.reason, "the error was swallowed"
     assert fuse.blown or where != "first forward", "no forward pass was made"
     assert unchanged(before, model) == []
     fuse.after = None

@@ -39,7 +39,7 @@ def test_the_model_comes_back_untouched_after_an_error_and_after_cancellation():
 
         def forward(self, x):
             Fails.calls += 1
-            if Fails.calls == 3:
+            if Fails.calls in (2, 3):  # while it is traced, and in the first batch
                 raise RuntimeError("the disk is on fire")
             return super().forward(x)
 

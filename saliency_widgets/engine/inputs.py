@@ -50,6 +50,10 @@ class Inputs:
         self._labels[name] = torch.from_numpy(labels.astype(np.int64)).to(self.image.device)
         return name
 
+    def labels(self, name: str) -> Tensor:
+        """A registered label map, int64 `(H, W)`."""
+        return self._labels[name]
+
     def add_tensor(self, tensor: Tensor) -> P.Given:
         """Register a tensor `(C, H, W)` of the input space until it is released; returns its name."""
         name = digest(tensor)
@@ -169,7 +173,7 @@ class Inputs:
             alphas = torch.tensor([n.alpha for n in names], dtype=self.image.dtype, device=self.image.device)
             return self.kernels.lerp(self.filled(first.baseline), self.tensor(first.of), alphas)
         if all(isinstance(n, P.Without) and (n.labels, n.fill, n.of) == (first.labels, first.fill, first.of) for n in names):
-            labels = self._labels[first.labels]
+            labels = self.labels(first.labels)
             sets = torch.zeros(len(names), int(labels.max()) + 1, dtype=torch.bool)
             for row, name in enumerate(names):
                 sets[row, list(name.regions)] = True

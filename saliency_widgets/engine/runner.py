@@ -13,12 +13,14 @@ from torch import Tensor
 from ..model.attention import AttentionCapture
 from ..model.backward_rules import Rewriting
 from ..model.capture import Capture
+from ..model.folded import Folded
 from ..model.inside import Inside
 from ..model.layers import Layer, to_grid
 from ..model.outputs import wide
 from .batching import SIZES
+from .fast import Changes, Fast
 from .inputs import Inputs
-from .probe import Evaluation, Pair, Probe, Unit
+from .probe import Evaluation, Pair, Probe, Unit, Without
 from .stats import Stats
 from .store import STORE
 from .subject import Subject
@@ -57,6 +59,8 @@ class Runner:
 
     def __init__(self, subject: Subject, inputs: Inputs, layers: Sequence[Layer], stats: Stats):
         self.subject, self.inputs, self.stats = subject, inputs, stats
+        self._fast = Fast(subject, inputs, stats)
+        self._whole = False  # once memory ran out for changed regions: full forwards for as long as the picture is open
         self.layers = {layer.name: layer for layer in layers}
         self._positions = tuple(layer.name for layer in layers if layer.spatial)
 
@@ -72,6 +76,11 @@ class Runner:
                  progress: Progress | None = None) -> Iterator[tuple[Probe, Evaluation]]:
         """Yield each probe with its evaluation, running the model in batches as the results are consumed."""
         ready: dict[Probe, Evaluation] = {}
+        check = ticket.check if ticket is not None else lambda: None
+        missing = list(dict.fromkeys(p for p in probes if self.stored(p) is None))
+        # How much there is to do, here and in the rounds to come, says whether preparing for it pays.
+        samples = max(len(missing), progress.planned - progress.done if progress is not None else 0)
+        changes = None if self._whole else self._fast.changes(missing, self._key, samples)
         try:
             for position, probe in enumerate(probes):
                 if probe not in ready:
@@ -80,19 +89,41 @@ class Runner:
                         self.stats.store_hits += 1
                         ready[probe] = found
                     else:
-                        batch = self._next_batch(probes[position:], ready)
-                        if ticket is not None:
-                            ticket.check()
-                        for done, evaluation in zip(batch, self._run(batch)):
-                            ready[done] = evaluation
-                            if keep:
-                                self._keep(done, evaluation)
-                        if progress is not None:
-                            progress.advance(len(batch))
+                        check()
+                        for done in self._next(probe, probes[position:], ready, changes, samples, check):
+                            ready |= done
+                            for each, evaluation in done.items() if keep else ():
+                                self._keep(each, evaluation)
+                            if progress is not None:
+                                progress.advance(len(done))
                 yield probe, ready.pop(probe)
         finally:
             if not keep:
                 self.inputs.release(probe.input for probe in probes)
+
+    def _next(self, probe: Probe, rest: Sequence[Probe], ready: dict[Probe, Evaluation], changes: Changes | None, samples: int,
+              check: Callable[[], None]) -> Iterator[dict[Probe, Evaluation]]:
+        """Evaluate a missing probe, together with whatever of the rest goes with it best."""
+        if changes is not None and probe in changes.members and not self._whole:
+            yield from self._changed(changes, check)
+        if probe not in ready:
+            fast = self._fast.copy(probe, samples)
+            work = self._work(probe, "plain" if fast is None else "folded")
+            batch = self._next_batch(rest, ready, changes, SIZES.size(work))
+            yield dict(zip(batch, self._run(batch, fast, work)))
+
+    def _changed(self, changes: Changes, check: Callable[[], None]) -> Iterator[dict[Probe, Evaluation]]:
+        """Evaluate all changed regions of a round; what memory does not suffice for is left to full forwards."""
+        started = time.perf_counter()
+        try:
+            for part in changes.run(check):
+                SIZES.measured(self._work(part[0][0], "changed"), len(part), time.perf_counter() - started)
+                yield {probe: Evaluation(logits) for probe, logits in part}
+                started = time.perf_counter()
+        except (RuntimeError, ValueError) as error:
+            if not _out_of_memory(error):
+                raise
+            self._whole = True
 
     def _keep(self, probe: Probe, evaluation: Evaluation) -> None:
         STORE.put(self._key(probe), evaluation)
@@ -101,35 +132,39 @@ class Runner:
             # changes gradients only.
             STORE.put(self._key(Probe(probe.input)), Evaluation(evaluation.logits))
 
-    def _next_batch(self, probes: Sequence[Probe], ready: dict[Probe, Evaluation]) -> list[Probe]:
-        first, size = probes[0], SIZES.size(self._work(probes[0]))
+    def _next_batch(self, probes: Sequence[Probe], ready: dict[Probe, Evaluation], changes: Changes | None,
+                    size: int) -> list[Probe]:
+        first = probes[0]
+        apart = changes.members if changes is not None and not self._whole else ()
         batch: dict[Probe, None] = {}
         for probe in probes:
             if len(batch) == size or replace(probe, input=first.input) != first:
                 break
-            if probe not in ready and (probe is first or self.stored(probe) is None):
+            if probe is first or (probe not in ready and probe not in apart and self.stored(probe) is None):
                 batch[probe] = None
         return list(batch)
 
-    def _work(self, probe: Probe) -> tuple:
+    def _work(self, probe: Probe, way: str) -> tuple:
         shape = tuple(self.inputs.image.shape)
-        return self.subject.uid, shape, str(self.inputs.image.device), probe.keep, probe.rule
+        return self.subject.uid, shape, str(self.inputs.image.device), probe.keep, probe.rule, way
 
     def seconds(self, probe: Probe) -> float | None:
         """Measured seconds for one evaluation like this one, or None where none was run yet."""
-        found = SIZES.seconds(self._work(probe))
-        if found is None and probe.keep != "logits":  # another backward pass, or a forward one, says more than nothing
-            found = SIZES.seconds(self._work(Probe(probe.input, "gradient" if probe.backward else "logits")))
-        return found
+        alike = [probe]
+        if probe.keep != "logits":  # another backward pass, or a forward one, says more than nothing
+            alike.append(Probe(probe.input, "gradient" if probe.backward else "logits"))
+        ways = ("changed", "folded", "plain") if isinstance(probe.input, Without) and not self._whole else ("folded", "plain")
+        found = (SIZES.seconds(self._work(each, way)) for each in alike for way in ways)
+        return next((seconds for seconds in found if seconds is not None), None)
 
-    def _run(self, probes: list[Probe]) -> list[Evaluation]:
-        work, size, done = self._work(probes[0]), len(probes), []
+    def _run(self, probes: list[Probe], fast: Folded | None, work: tuple) -> list[Evaluation]:
+        size, done = len(probes), []
         while len(done) < len(probes):
             part = probes[len(done):len(done) + size]
             try:
                 started = time.perf_counter()
                 with self.subject.unchanged():
-                    results = self._batch(part)
+                    results = self._batch(part, fast)
                 if self.inputs.image.is_cuda:
                     torch.cuda.synchronize(self.inputs.image.device)
             except (RuntimeError, ValueError) as error:
@@ -145,17 +180,17 @@ class Runner:
             self.stats.backward_samples += samples if part[0].backward else 0
         return done
 
-    def _batch(self, probes: list[Probe]) -> list[Evaluation]:
+    def _batch(self, probes: list[Probe], fast: Folded | None) -> list[Evaluation]:
         first = probes[0]
         with self.subject.running(gradients=first.backward):
             if first.keep in ("gradient", "layers", "attention"):
-                return self._differentiated(probes)
-            scores = self.subject.scores(self.inputs.batch([p.input for p in probes]))
+                return self._differentiated(probes, fast)
+            scores = (fast or self.subject.scores)(self.inputs.batch([p.input for p in probes]))
             if first.keep == "score":
                 return [Evaluation(None, float(v)) for v in first.score.of(scores)]
             return [Evaluation(row) for row in scores.detach().clone()]
 
-    def _differentiated(self, probes: list[Probe]) -> list[Evaluation]:
+    def _differentiated(self, probes: list[Probe], fast: Folded | None) -> list[Evaluation]:
         """Evaluate probes that read gradients or the inside of the network, under their backward rule."""
         first, kept = probes[0], {}
         paired = isinstance(first.input, Pair)
@@ -176,7 +211,7 @@ class Runner:
                 with active.recording():
                     references = first.score.of(self.subject.scores(other))
             seen = self._watch(stack, first, reduce)
-            leaf, scores, value = self._forward(x, first, active)
+            leaf, scores, value = self._forward(x, first, active, fast or self.subject.scores)
             gradient = None
             if first.backward:
                 gradient, = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
@@ -201,12 +236,13 @@ class Runner:
             return stack.enter_context(AttentionCapture(self.subject.clone, on_gradient=reduce))
         return None
 
-    def _forward(self, x: Tensor, probe: Probe, active: Rewriting | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _forward(self, x: Tensor, probe: Probe, active: Rewriting | None,
+                 model: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         leaf = x.detach().requires_grad_(probe.backward)
         with ExitStack() as stack:
             inside = stack.enter_context(Inside(self.subject.clone, probe.score.layer)) if isinstance(probe.score, Unit) else None
             # A copy goes in: a model that changes its input in place must not meet a leaf.
-            scores = self.subject.scores(leaf.clone() if active is None else active.enter(leaf))
+            scores = model(leaf.clone() if active is None else active.enter(leaf))
         if probe.score is None:
             return leaf, scores, None
         explained = scores if inside is None else inside.output

@@ -17,7 +17,7 @@ class Store:
 
     def __init__(self, budget: int | None = None):
         self._budget = budget
-        self._items: OrderedDict[Hashable, Any] = OrderedDict()
+        self._items: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()  # with the bytes counted for each
         self._lock = threading.Lock()
         self._gone: deque[Hashable] = deque()
         self.nbytes = 0
@@ -39,22 +39,25 @@ class Store:
         """The kept value, or None."""
         with self._lock:
             self._sweep()
-            value = self._items.get(key)
-            if value is not None:
-                self._items.move_to_end(key)
-            return value
+            if key not in self._items:
+                return None
+            self._items.move_to_end(key)
+            return self._items[key][0]
 
     def put(self, key: Hashable, value: Any) -> None:
-        """Keep `value` (anything with `nbytes`) under `key`."""
+        """Keep `value` (anything with `nbytes`) under `key`; put it again where it has grown."""
         with self._lock:
             self._sweep()
-            old = self._items.pop(key, None)
-            self.nbytes -= old.nbytes if old is not None else 0
-            if value.nbytes > self.budget:
+            self._drop(key)
+            nbytes = value.nbytes
+            if nbytes > self.budget:
                 return
-            self._items[key] = value
-            self.nbytes += value.nbytes
+            self._items[key] = value, nbytes
+            self.nbytes += nbytes
             self._shrink()
+
+    def _drop(self, key: Hashable) -> None:
+        self.nbytes -= self._items.pop(key, (None, 0))[1]
 
     def forget(self, prefix: Hashable) -> None:
         """Drop everything whose key starts with `prefix` (a model that is gone)."""
@@ -71,14 +74,14 @@ class Store:
         while self._gone:
             prefix = self._gone.popleft()
             for key in [k for k in self._items if k[0] == prefix]:
-                self.nbytes -= self._items.pop(key).nbytes
+                self._drop(key)
 
     def __len__(self) -> int:
         return len(self._items)
 
     def _shrink(self) -> None:
         while self.nbytes > self.budget and self._items:
-            self.nbytes -= self._items.popitem(last=False)[1].nbytes
+            self._drop(next(iter(self._items)))
 
 
 STORE = Store()

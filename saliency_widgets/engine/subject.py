@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model.clone import is_script, working_model
+from ..model.folded import Folded, folded
 from ..model.outputs import call_model, read_scores
 from ..model.version import version_of
 from .store import STORE
@@ -59,6 +60,8 @@ class Subject:
         self.version: Any = None
         self._own = False
         self.clone: Any = model
+        self._fast: dict[tuple, tuple[Folded | None, str]] = {}
+        self.agrees: bool | None = None  # whether the fast copy's gradient is the plain one, once that is known
         self.refresh()
 
     def _tensors(self) -> list[Tensor]:
@@ -81,6 +84,7 @@ class Subject:
         if force:
             STORE.forget(self.uid)
         self.version = version
+        self._fast, self.agrees = {}, None
         self.clone = working_model(self.model, self.device, own=self._own)
         self._cheap = version_of(self.model, content=False)
         return True
@@ -88,6 +92,30 @@ class Subject:
     def isolate(self) -> None:
         """Give the clone tensors of its own from now on: a model that rewrites itself as it runs must not reach the user's."""
         self._own, self.version = True, None
+
+    # ---- the fast copy
+
+    def tried(self, x: Tensor) -> bool:
+        """Whether a fast copy was made, or could not be made, for pictures like x `(1, C, H, W)`."""
+        return tuple(x.shape) in self._fast
+
+    def make_fast(self, x: Tensor) -> None:
+        """Make the fast copy, or learn why there is none."""
+        with self.running(gradients=False):
+            try:
+                made = folded(self.clone, x.clone(), self.select)
+            except Exception as error:  # whatever it is, the plain way goes on, or meets it again and raises it
+                made = None, f"{type(error).__name__} while it was traced: {next(iter(str(error).splitlines()), '')[:120]}"
+        self._fast, self.agrees = {tuple(x.shape): made}, None
+
+    def fast(self, x: Tensor) -> Folded | None:
+        """The fast copy for pictures like x `(1, C, H, W)`: scores `(N, K)` and input gradients, nothing inside."""
+        return self._fast.get(tuple(x.shape), (None, ""))[0]
+
+    @property
+    def reason(self) -> str:
+        """Why there is no fast copy, in words; empty while nobody asked for one."""
+        return "".join(reason for _, reason in self._fast.values())
 
     def check(self) -> None:
         """Look at the content after a map: ModelChanged where training went past what the watch over batches sees.

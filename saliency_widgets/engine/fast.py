@@ -1,0 +1,124 @@
+"""The exact levers: a folded copy of the model for scores and input gradients, and changed regions that travel alone."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..model.folded import Folded
+from .incremental import Incremental, Regions
+from .inputs import Inputs
+from .probe import Fill, Image, Probe, Score, Without
+from .stats import Stats
+from .store import STORE
+from .subject import Subject
+
+WORTH = 16      # evaluations from which making the fast copy pays
+MAKING = 12     # pictures that go through the network while the copy is made and checked
+AGREE = 0.999   # cosine of its gradient with the plain one; folding may move activations at zero to the other side
+SHARE = 0.5     # of the store's budget that base activations may take
+
+
+class Fast:
+    """What a subject's fast copy may answer for one picture, decided before anything runs."""
+
+    def __init__(self, subject: Subject, inputs: Inputs, stats: Stats):
+        self.subject, self.inputs, self.stats = subject, inputs, stats
+
+    def copy(self, probe: Probe, samples: int) -> Folded | None:
+        """The copy for probes like this one, where it reads what they read; made where `samples` evaluations pay for it."""
+        scored = isinstance(probe.score, Score) and probe.rule is None
+        if not (probe.keep in ("logits", "score") or (probe.keep == "gradient" and scored)):
+            return None
+        x = self.inputs.image[None]
+        if not self.subject.tried(x):
+            if samples < WORTH:
+                return None
+            self.subject.make_fast(x)
+            self.stats.setup_samples += MAKING
+        model = self.subject.fast(x)
+        if model is None or probe.keep != "gradient":
+            return model
+        if self.subject.agrees is None:
+            self.stats.setup_samples += 2
+            self.subject.agrees = self._agreement(model, probe.score) > AGREE
+        return model if self.subject.agrees else None
+
+    def _agreement(self, model: Folded, score: Score) -> float:
+        """Cosine between the gradients of the copy and of the clone, for the picture."""
+        found = []
+        with self.subject.running(gradients=True):
+            for forward in (self.subject.scores, model):
+                leaf = self.inputs.image[None].clone().requires_grad_()
+                value = score.of(forward(leaf.clone()))
+                if not value.requires_grad:
+                    return 0.0  # the plain way says what is wrong
+                found.append(torch.autograd.grad(value.sum(), leaf)[0].flatten())
+        same = bool((found[0] == found[1]).all())  # a gradient of zeros has no direction
+        return 1.0 if same else float(F.cosine_similarity(*found, dim=0))
+
+    # ---- changed regions
+
+    def changes(self, probes: Sequence[Probe], key: Callable[[Probe], tuple], samples: int) -> Changes | None:
+        """Those of the missing probes that change regions of the picture and cost less as changes, or None."""
+        first = next((p for p in probes if _changed(p)), None)
+        if first is None:
+            return None
+        model = self.copy(first, samples)
+        if model is None:
+            self.stats.estimate = f"full forwards: {self.subject.reason or 'too few to prepare anything for'}"
+            return None
+        alike = [p for p in probes if _changed(p) and (p.input.labels, p.input.fill) == (first.input.labels, first.input.fill)]
+        name = key(Probe(Image(), "base"))
+        engine = STORE.get(name)
+        if engine is None or engine.model is not model:
+            engine = Incremental(model, self.inputs.image, int(STORE.budget * SHARE))
+        change = self._regions(alike)
+        chosen = np.ones(1, dtype=bool) if len(alike) == 1 else engine.worthwhile(change.boxes)
+        if 0 < chosen.sum() < len(alike):
+            alike = [p for p, pays in zip(alike, chosen) if pays]
+            change = self._regions(alike)
+        self.stats.estimate = engine.plan(change.boxes).estimate
+        if not chosen.any() or not self.stats.estimate.incremental:
+            return None
+        return Changes(self.subject, self.stats, engine, name, change, alike)
+
+    def _regions(self, probes: Sequence[Probe]) -> Regions:
+        first: Without = probes[0].input
+        fill: Fill = first.fill
+        return Regions(self.inputs.image, self.inputs.filled(fill), self.inputs.labels(first.labels),
+                       [p.input.regions for p in probes])
+
+
+def _changed(probe: Probe) -> bool:
+    return probe.keep == "logits" and isinstance(probe.input, Without) and probe.input.of == Image()
+
+
+class Changes:
+    """Pictures with changed regions, evaluated by what their changes reach."""
+
+    def __init__(self, subject: Subject, stats: Stats, engine: Incremental, name: tuple, change: Regions, probes: list[Probe]):
+        self.subject, self.stats, self.engine, self.name = subject, stats, engine, name
+        self.change, self.probes, self.members = change, probes, frozenset(probes)
+
+    def run(self, check: Callable[[], None]) -> Iterator[list[tuple[Probe, Tensor]]]:
+        """Yield the probes with their logits `(K,)` in parts, as they are ready; `check` may stop it in between."""
+        parts = self.engine.parts(self.change, check)
+        while True:
+            passes = self.engine.base_passes
+            try:
+                with self.subject.running(gradients=False), self.subject.unchanged():
+                    part = next(parts, None)
+            finally:
+                self.stats.setup_samples += self.engine.base_passes - passes
+                STORE.put(self.name, self.engine)
+            if part is None:
+                return
+            rows, scores = part
+            self.stats.batches += 1
+            self.stats.forward_samples += len(rows)
+            self.stats.masked_samples += len(rows)
+            yield [(self.probes[row], logits.clone()) for row, logits in zip(rows.tolist(), scores)]
