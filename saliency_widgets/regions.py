@@ -44,6 +44,18 @@ def areas(labels: np.ndarray) -> np.ndarray:
     return np.bincount(labels.ravel(), minlength=int(labels.max()) + 1)
 
 
+def neighbours(labels: np.ndarray) -> np.ndarray:
+    """Pairs of regions that share an edge: int64 `(P, 2)`, each pair once, the smaller number first."""
+    pairs = np.concatenate([np.stack((a.ravel(), b.ravel()), 1) for a, b in
+                            ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1]))]).astype(np.int64)
+    return np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], 1), axis=0)
+
+
+def means(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The mean of values `(H, W)` over each region: float64 `(R,)`."""
+    return np.bincount(labels.ravel(), values.ravel(), minlength=int(labels.max()) + 1) / areas(labels)
+
+
 def segment(picture: np.ndarray, how: str, count: int = ABOUT) -> np.ndarray:
     """Cut a picture uint8 `(H, W, 3)` or `(H, W)` into about `count` superpixels; the same picture gives the same cut.
 

@@ -97,13 +97,14 @@ class CutPanel(ipywidgets.VBox):
         before, after = map.details.get("before"), map.details.get("after")
         lines = [f"<div class=sw-m>{escape(map.label)}</div>"]
         score = float(map.region_scores[region])
-        if after is not None:  # taken away and seen; else its share was estimated from many pictures
-            lines.append(f"<div class=sw-big>{plain(before, 3)} → {plain(float(after[region]), 3)}</div>"
-                         if before is not None else "")
+        evaluated = after is not None and np.isfinite(after[region])
+        if evaluated and before is not None:
+            lines.append(f"<div class=sw-big>{plain(before, 3)} → {plain(float(after[region]), 3)}</div>")
+        if after is not None:  # taken away; else its share was estimated from many pictures
             score = -score
         lines += [f"<div>{signed(score)} <span class=sw-m>{escape(map.unit)}</span></div>",
                   f"<div class=sw-m>region {region}, {percent(share)}</div>",
-                  f"<div class=sw-m>{'✓ evaluated' if after is not None else 'estimated'}</div>"]
+                  f"<div class=sw-m>{'✓ evaluated' if evaluated else 'estimated'}</div>"]
         self.numbers.value = "".join(lines)
         if photograph is not None and map.regions is not None and np.shape(photograph)[:2] == map.regions.shape:
             off = np.asarray(map.regions) == region

@@ -58,8 +58,32 @@ def test_the_coarse_grid_is_evaluated_only_where_somebody_watches():
     watched, seen = Session(small(), tensor()), []
     watched.run("leave_one_out", {"grid": 14}, on_map=seen.append)
     assert watched.stats.forward_samples == 197 + 49
-    assert [m.final for m in seen] == [False, True] and "preview" in seen[0].warnings[0]
-    np.testing.assert_allclose(seen[1].values, session.map("leave_one_out", grid=14).values, atol=1e-10)
+    exact = session.map("leave_one_out", grid=14)
+    assert [m.final for m in seen] == [False, False, False, True] and "7 × 7 grid" in seen[0].warnings[0]
+    assert seen[-1].warnings == () and np.isfinite(seen[-1].details["after"]).all()
+    np.testing.assert_allclose(seen[-1].values, exact.values, atol=1e-10)
+    for growing, count in zip(seen[1:3], (24, 72)):
+        known = np.isfinite(growing.details["after"])
+        assert known.sum() == count and f"{count} of 196" in growing.warnings[0]
+        np.testing.assert_allclose(growing.region_scores[known], exact.region_scores[known], atol=1e-10)
+        np.testing.assert_array_equal(growing.details["after"][known], exact.details["after"][known])
+        np.testing.assert_array_equal(growing.values[0], growing.region_scores[growing.regions])
+
+
+def test_the_regions_that_matter_most_come_first():
+    """One bright spot that the model looks at: its regions, and those beside them, are among the first."""
+    class Looks(torch.nn.Module):
+        def forward(self, x):
+            return torch.stack((x[:, :, 8:13, 17:24].sum((1, 2, 3)), x.sum((1, 2, 3)) * 0), 1)
+
+    x, seen = torch.ones(1, 28, 28, dtype=torch.float64), []
+    labels = regions.grid((28, 28), 14, 14)
+    labels[:2] = 0  # uneven regions, too
+    Session(Looks(), x, target=0).run("leave_one_out", {"regions": labels}, on_map=seen.append)
+    exact = seen[-1].region_scores
+    assert len(exact) == 183 and np.count_nonzero(exact) > 8
+    first = np.isfinite(seen[1].details["after"])
+    assert first.sum() == 24 and first[exact != 0].all()
 
 
 def test_users_regions_and_fills_are_checked():
