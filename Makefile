@@ -4,7 +4,8 @@
 # make shots            screenshots into build/shots, and the README's picture
 # make zoo              every method on every torchvision architecture, resumable: tests/zoo/SUPPORT.md
 # make sheets           contact sheets of the progression that tutorials show, into build/sheets
-# make bench            times of the first sight and of each method on the demo networks
+# make bench            the first sight, and the heart of the comparison with other libraries: build/bench.md, in minutes
+# make bench-full       all of that comparison, hours, resumable
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ NOTEBOOK := notebooks/1-first-look.ipynb
 # JupyterLab does not start for root unasked, and in a container everybody is root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test test-all shots bench zoo sheets bundle bundle-check chromium lint clean
+.PHONY: demo test test-all shots bench bench-full zoo sheets bundle bundle-check chromium lint clean
 
 demo: $(VENV)/demo.stamp
 ifdef HEADLESS
@@ -33,6 +34,12 @@ shots: $(VENV)/test.stamp chromium
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m tests.benchmarks.first_sight
+	$(BIN)/python -m tests.benchmarks
+
+bench-full: $(VENV)/test.stamp
+	$(BIN)/python -m tests.benchmarks --full
+	$(BIN)/python -m tests.benchmarks.adaptive
+	$(BIN)/python -m tests.benchmarks.zoo
 
 zoo: $(VENV)/test.stamp
 	$(BIN)/python -m tests.zoo.survey
