@@ -1,6 +1,7 @@
 """The exact levers: a folded copy of the model for scores and input gradients, and changed regions that travel alone."""
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ from .store import STORE
 from .subject import Subject
 
 WORTH = 16      # evaluations from which making the fast copy pays
-MAKING = 12     # pictures that go through the network while the copy is made and checked
+MAKING = 13     # pictures that go through the network while the copy is made and checked
 AGREE = 0.999   # cosine of its gradient with the plain one; folding may move activations at zero to the other side
 SHARE = 0.5     # of the store's budget that base activations may take
 
@@ -27,6 +28,9 @@ class Fast:
 
     def __init__(self, subject: Subject, inputs: Inputs, stats: Stats):
         self.subject, self.inputs, self.stats = subject, inputs, stats
+        # Base activations lie in the store, within its budget, and leave it with this picture or version of the model.
+        self._base = (object(), "base")
+        weakref.finalize(self, STORE.forget, self._base[0])
 
     def copy(self, probe: Probe, samples: int) -> Folded | None:
         """The copy for probes like this one, where it reads what they read; made where `samples` evaluations pay for it."""
@@ -62,7 +66,7 @@ class Fast:
 
     # ---- changed regions
 
-    def changes(self, probes: Sequence[Probe], key: Callable[[Probe], tuple], samples: int) -> Changes | None:
+    def changes(self, probes: Sequence[Probe], samples: int) -> Changes | None:
         """Those of the missing probes that change regions of the picture and cost less as changes, or None."""
         first = next((p for p in probes if _changed(p)), None)
         if first is None:
@@ -72,8 +76,7 @@ class Fast:
             self.stats.estimate = f"full forwards: {self.subject.reason or 'too few to prepare anything for'}"
             return None
         alike = [p for p in probes if _changed(p) and (p.input.labels, p.input.fill) == (first.input.labels, first.input.fill)]
-        name = key(Probe(Image(), "base"))
-        engine = STORE.get(name)
+        engine = STORE.get(self._base)
         if engine is None or engine.model is not model:
             engine = Incremental(model, self.inputs.image, int(STORE.budget * SHARE))
         change = self._regions(alike)
@@ -84,7 +87,7 @@ class Fast:
         self.stats.estimate = engine.plan(change.boxes).estimate
         if not chosen.any() or not self.stats.estimate.incremental:
             return None
-        return Changes(self.subject, self.stats, engine, name, change, alike)
+        return Changes(self.subject, self.stats, engine, self._base, change, alike)
 
     def _regions(self, probes: Sequence[Probe]) -> Regions:
         first: Without = probes[0].input

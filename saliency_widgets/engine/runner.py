@@ -80,7 +80,7 @@ class Runner:
         missing = list(dict.fromkeys(p for p in probes if self.stored(p) is None))
         # How much there is to do, here and in the rounds to come, says whether preparing for it pays.
         samples = max(len(missing), progress.planned - progress.done if progress is not None else 0)
-        changes = None if self._whole else self._fast.changes(missing, self._key, samples)
+        changes = None if self._whole else self._fast.changes(missing, samples)
         try:
             for position, probe in enumerate(probes):
                 if probe not in ready:
