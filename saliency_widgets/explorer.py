@@ -78,7 +78,7 @@ class Explorer(Granting, ipywidgets.VBox):
             self.method = self._first(method, absent)
             self._show_picture()
             if self.method != method:
-                self.face.status.show(*self._facts(f"{absent[method]}: {find(self.method).title} instead"))
+                self._show_facts(f"{absent[method]}: {find(self.method).title} instead")
             self._show_classes(self.target)
             self.face.method.select(self.method)
         self._ready = True
@@ -306,7 +306,11 @@ class Explorer(Granting, ipywidgets.VBox):
 
     def _show_picture(self) -> None:
         self.face.set_picture(self.session.picture.shown)
-        self.face.status.show(*self._facts())
+        self._show_facts()
+
+    def _show_facts(self, *more: str) -> None:
+        self._noted = self.session.notes
+        self.face.status.show(*self._facts(*more))
 
     def _show_classes(self, target: int) -> None:
         """The five most probable classes, the explained one among them."""

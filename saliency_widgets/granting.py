@@ -144,7 +144,10 @@ class Granting:
                 self._shown[0] = None
                 self._drop_other()
                 self._show_classes(self.target)
-                self.face.status.show(*self._facts("the model changed: evaluated anew"))
+                self._show_facts("the model changed: evaluated anew")
+        elif session.notes != self._noted:  # what was learnt of the model meanwhile
+            with self._publishing():
+                self._show_facts()
         self._show_map(wish, map)
         if self._wanted(wish):
             self._last = wish

@@ -28,6 +28,7 @@ class SaliencyMap:
 
     `values` are raw and signed, `(C, H, W)` in the input space or `(1, h, w)` at the method's own resolution, in
     float32 (float64 for a float64 model); nothing is clipped, rescaled or normalised. `unit` is that of one value.
+    `estimate` says which way pictures with changed regions went, and what that was estimated to save.
     """
 
     values: np.ndarray
@@ -48,6 +49,7 @@ class SaliencyMap:
     warnings: tuple[str, ...] = ()
     evaluations: int = 0
     seconds: float = 0.0
+    estimate: str = ""
     final: bool = True
     regions: np.ndarray | None = None
     region_scores: np.ndarray | None = None

@@ -308,7 +308,7 @@ class Session:
              on_map: Callable | None, on_progress: Callable | None) -> SaliencyMap:
         self._check_possible(method)
         context, runner, started = self._context(target, on_map is not None), self._opened.runner, time.perf_counter()
-        self.stats.plan = method.evaluations(context, params)
+        self.stats.plan, self.stats.estimate = method.evaluations(context, params), None
         with self.subject.running(gradients=False):
             missing, found, ready = foresee(method.run(context.foreseeing(), **params), self.stats.plan, runner.stored)
         progress, told = Progress(missing, tell=on_progress), 0
@@ -341,7 +341,7 @@ class Session:
             signed=method.signed, input_size=context.shape[1:], default_sign=draft.default_sign or method.default_sign,
             residual=draft.residual, last_change=draft.last_change, standard_error=draft.standard_error,
             coverage=None if draft.coverage is None else str(draft.coverage), warnings=draft.warnings, evaluations=progress.done,
-            seconds=time.perf_counter() - started, final=final, regions=draft.regions,
+            seconds=time.perf_counter() - started, estimate=str(self.stats.estimate or ""), final=final, regions=draft.regions,
             region_scores=draft.region_scores, details=draft.details)
 
     def refine(self, name: str, *, tolerance: float = 0.02, limit: int = 1024, **params: Any) -> SaliencyMap:

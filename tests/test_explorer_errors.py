@@ -111,3 +111,23 @@ def test_few_outputs(classes):
     ex.method = "leave_one_out"
     assert ex.wait() and ex.error == "" and ex.maps["leave_one_out"].final
     ex.close()
+
+
+class Branches(nn.Module):
+    """Looks at the numbers of its input, so that it cannot be traced."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = small()
+
+    def forward(self, x):
+        return self.inner(x if float(x.sum()) > -1e9 else -x)
+
+
+def test_a_model_that_runs_in_full_is_told_in_the_status_line():
+    ex = Explorer(Branches().double().eval(), tensor(), LABELS)
+    assert ex.wait() and "full forwards only" not in ex.face.status.text.value
+    ex.method = "leave_one_out"
+    assert ex.wait() and ex.error == "" and "full forwards only" in ex.face.status.text.value
+    assert ex.maps["leave_one_out"].estimate.startswith("full forwards: ") and "full forwards" in ex.face.method.price.value
+    ex.close()

@@ -112,7 +112,7 @@ class MethodPanel(ipywidgets.VBox):
         self.more.add_class("sw-pop")
         name_row = ipywidgets.HBox([self.choice, self.evidence, self.menu, self.more])
         name_row.add_class("sw-name-row")
-        self._prices: dict[str, str] = {}
+        self._prices: dict[str, str] = {}  # as HTML
         self._told: str | None = None  # whose map the evidence speaks of
         self.params, self._layers, self._default_layer = params, tuple(layers), default_layer
         self._on_point, self._on_region, self._picture = on_point, on_region, None
@@ -197,7 +197,7 @@ class MethodPanel(ipywidgets.VBox):
             self._syncing = False
         if waiting:
             self.rows[method.family].price(name, waiting)
-        self.price.value = "waits for a click" if waiting else escape(self._prices.get(name, ""))
+        self.price.value = "waits for a click" if waiting else self._prices.get(name, "")
         self.body.children = (self.rows[method.family] if waiting else self.bodies[name],)
         self.more.children = tuple(self.menus[name])
         self.menu.layout.visibility = "visible" if self.menus[name] else "hidden"
@@ -212,8 +212,9 @@ class MethodPanel(ipywidgets.VBox):
         self.show_evidence(evidence(map, method.family, method.warning), map)
         if map.evaluations:
             start = "all layers from " if len(map.details.get("maps") or ()) > 1 else ""
-            self._prices[map.method] = start + cost(map.evaluations, map.seconds if map.final else None)
-        self.price.value = escape(self._prices.get(map.method, "0 evaluations: all is kept"))
+            price = escape(start + cost(map.evaluations, map.seconds if map.final else None))
+            self._prices[map.method] = f"<span title='{escape(map.estimate)}'>{price}</span>" if map.estimate else price
+        self.price.value = self._prices.get(map.method, "0 evaluations: all is kept")
 
     def show_evidence(self, found: Evidence | None, map: SaliencyMap | None = None) -> None:
         """Write ✓ or ⚠ with a few words; the sentence behind them opens on hover and focus."""
