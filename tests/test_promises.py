@@ -1,6 +1,8 @@
 """What is promised on real and embedded networks, through the headless session."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +111,11 @@ def test_squeezenet_sees_dog_and_cat_in_their_boxes():
     chances = {label: p for _, label, p in session.top(3)}
     assert chances.get("Doberman", chances.get("Doberman pinscher", 0)) == pytest.approx(0.477, abs=0.01)
     assert torch.isfinite(torch.from_numpy(session.logits)).all()
+
+
+def test_no_map_loads_torchs_compiler():
+    """It takes five seconds to load, and nothing here is compiled."""
+    program = ("import sys, torch; from tests.small import small, tensor; import saliency_widgets as sw; "
+               "s = sw.Session(small(), tensor()); [s.map(n) for n in ('guided_backprop', 'integrated_gradients', 'leave_one_out', "
+               "'deeplift', 'grad_cam')]; assert s.subject.fast(tensor()[None]) is not None; sys.exit('torch._dynamo' in sys.modules)")
+    assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1]).returncode == 0

@@ -252,6 +252,10 @@ class _Counting(TorchDispatchMode):
         super().__init__()
         self.flops = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or torch loads its compiler at the first call: five seconds, for a model that is not compiled
+
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         count = flop_registry.get(function._overloadpacket)
