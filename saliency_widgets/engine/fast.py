@@ -17,8 +17,9 @@ from .stats import Stats
 from .store import STORE
 from .subject import Subject
 
-WORTH = 16      # evaluations from which making the fast copy pays
 MAKING = 13     # pictures that go through the network while the copy is made and checked
+WORTH = 3 * MAKING  # forward passes from which making it pays: it saves a third of them at least
+BACKWARD = 3    # a gradient in forward passes
 AGREE = 0.999   # cosine of its gradient with the plain one; folding may move activations at zero to the other side
 SHARE = 0.5     # of the store's budget that base activations may take
 
@@ -39,7 +40,7 @@ class Fast:
             return None
         x = self.inputs.image[None]
         if not self.subject.tried(x):
-            if samples < WORTH:
+            if samples * (BACKWARD if probe.backward else 1) < WORTH:
                 return None
             self.subject.make_fast(x)
             self.stats.setup_samples += MAKING
