@@ -46,20 +46,24 @@ def occlusion(context: Context, *, window: tuple[int, int], stride: tuple[int, i
     `details` hold `boxes` (top, left, bottom, right), `drops` (one a window), `before` and `after`. A window larger than
     the picture is cut to it, and said so. ValueError for a stride that leaves gaps.
     """
-    size, asked = context.shape[1:], window
+    size, given = context.shape[1:], window
     window, stride = _within(size, window, stride)
     said = ()
-    if window != asked:
-        said = (f"the window of {asked[0]} × {asked[1]} px is cut to the picture's {window[0]} × {window[1]}",)
+    if window != given:
+        said = (f"the window of {given[0]} × {given[1]} px is cut to the picture's {window[0]} × {window[1]}",)
     boxes, places = R.windows(size, window, stride)
     labels, sets = R.cells(size, boxes)
     map_name, filled = context.inputs.add_labels(labels), context.fill(fill, seed)
     probes = [context.forward(context.without(map_name, cells, filled)) for cells in sets]
-    (_, whole), = yield Round([context.forward(context.image)])
-    before, known = None, {}
-    for chosen in _coarse_to_fine(places, window, stride):
+    stages = list(_coarse_to_fine(places, window, stride))
+    first = stages[0 if context.watched else -1]  # one round of all costs least, where nobody waits for the first stage
+    (_, whole), *reply = yield Round([context.forward(context.image), *(probes[i] for i in first)])
+    known = dict(zip(first, (evaluation for _, evaluation in reply)))
+    before = None
+    for chosen in stages:
         new = [i for i in chosen if i not in known]
-        known |= {i: evaluation for i, (_, evaluation) in zip(new, (yield Round([probes[i] for i in new])))}
+        if new:
+            known |= {i: evaluation for i, (_, evaluation) in zip(new, (yield Round([probes[i] for i in new])))}
         scores, details, warnings = drops(context, whole, ((probes[i], known[i]) for i in chosen))
         values = torch.from_numpy(R.averaged(boxes[chosen], scores, size))
         yield Draft(values[None], last_change=change(values, before), warnings=(*said, *warnings),
