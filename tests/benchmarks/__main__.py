@@ -70,13 +70,16 @@ def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", choices=[[], *NETWORKS], metavar="network", help=", ".join(NETWORKS))
+    parser.add_argument("networks", nargs="*", metavar="network", help=", ".join(NETWORKS))
     parser.add_argument("--works", nargs="+", choices=[*WORKS, *OWN], metavar="work", help=", ".join([*WORKS, *OWN]))
     parser.add_argument("--full", action="store_true", help="every work on every network, where it is not known yet")
     parser.add_argument("--again", nargs="+", default=(), metavar="name", help="networks or works to measure again")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="how long the heart may take")
     parser.add_argument("--report", action="store_true", help="measure nothing")
     asked = parser.parse_args()
+    unknown = {*asked.networks} - {*NETWORKS} | {*asked.again} - {*NETWORKS, *WORKS, *OWN}
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; networks are {', '.join(NETWORKS)}")
     warnings.filterwarnings("ignore", module=r"captum|shap|saliency|pytorch_grad_cam|torch\.nn\.modules")
     record = Record()
     part = "full" if asked.full else "heart"

@@ -45,6 +45,7 @@ class Case:
         self.nothing = torch.zeros(1, 1, 1)  # baseline and fill: zeros of the input space, the peers' own
         self.sigma = LEVEL * float(self.x.max() - self.x.min())
         self.labels = R.grid(self.size, GRID, GRID)
+        self.searches: dict[Any, Any] = {}  # what is known of the peers' batch sizes
 
     def renew(self) -> None:
         """A new twin: a peer that fails leaves its hooks behind."""

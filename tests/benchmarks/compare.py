@@ -14,6 +14,7 @@ from .suite import Work
 
 BATCHES = (1, 4, 8, 16, 50)
 SAME = 0.999     # cosine from which two maps in float32 count as the same
+HOPELESS = 1.5   # times the best so far from which larger batches are not tried
 SPARE = 0.7      # share of the memory at hand that a batch may be expected to take
 Facts = dict[str, Any]
 
@@ -31,7 +32,7 @@ def compare(case: Case, work: Work, patience: Patience) -> list[Facts]:
     theirs: list[tuple[Contender, Peer]] = []
     for peer in work.peers:
         try:
-            found = _contenders(case, work, peer, sizes)
+            found = _contenders(case, work, peer, sizes, patience)
         except Exception as error:  # a peer's failure is a finding
             refused[peer.name] = _words(error)
             case.renew()
@@ -61,33 +62,35 @@ def _ours(case: Case, work: Work, counts: dict[str, Facts]) -> list[Contender]:
                       lambda turn, row=row: after(row.name)) for number, row in enumerate(work.rows)]
 
 
-def _contenders(case: Case, work: Work, peer: Peer, sizes: dict[str, Facts]) -> dict[str, Contender | str]:
+def _contenders(case: Case, work: Work, peer: Peer, sizes: dict[str, Facts],
+                patience: Patience) -> dict[str, Contender | str]:
     """A peer at its best batch size and at its default, or reasons in words."""
     if peer.missing:
         return {peer.name: peer.missing}
 
-    def at(batch: Any) -> Contender:
-        return Contender(peer.name, lambda turn: peer.call(case, batch, work.rows[turn % len(work.rows)].name, turn))
+    def at(batch: Any, name: str = peer.name, once: bool = False) -> Contender:
+        return Contender(name, lambda turn: peer.call(case, batch, work.rows[turn % len(work.rows)].name, turn), once=once)
 
     if peer.pilot is None:
         peer.call(case, None, work.rows[0].name, 0)  # warms up, and fails here where it must
         return {peer.name: at(None)}
-    seconds, refused, growth = _search(case, peer)
+    if peer.pilot not in case.searches:  # works that differ in number only share their search
+        case.searches[peer.pilot] = _search(case, peer)
+    seconds, refused, growth = case.searches[peer.pilot]
     best = min(seconds, key=seconds.get)
     sizes[peer.name] = {"batch": best, "searched": seconds, "left_out": refused}
     made: dict[str, Contender | str] = {peer.name: at(best)}
     if peer.default is not None:
         name, whole = f"{peer.name}, default", growth * 51
         sizes[name] = {"batch": peer.default}
-        made[name] = at(peer.default)
-        made[name].name = name
+        made[name] = at(peer.default, name, patience.deadline is not None)
         if whole > SPARE * available():
             made[name] = f"everything in one batch would take about {whole / 2**30:.0f} GiB"
     return made
 
 
 def _search(case: Case, peer: Peer) -> tuple[dict[int, float], dict[int, str], float]:
-    """Seconds an evaluation at each batch size, reasons where one would not fit, and bytes a picture."""
+    """Seconds an evaluation at each batch size, reasons why one was not tried, and bytes a picture."""
     seconds: dict[int, float] = {}
     refused: dict[int, str] = {}
     growth = 0.0
@@ -95,6 +98,9 @@ def _search(case: Case, peer: Peer) -> tuple[dict[int, float], dict[int, str], f
     for batch in BATCHES:
         if growth * batch > SPARE * available():
             refused[batch] = f"would take about {growth * batch / 2**30:.0f} GiB"
+            continue
+        if seconds and seconds[max(seconds)] > HOPELESS * min(seconds.values()):
+            refused[batch] = f"{max(seconds)} are much slower than {min(seconds, key=seconds.get)} already"
             continue
         with peak() as memory:
             started = time.perf_counter()

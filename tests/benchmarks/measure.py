@@ -20,12 +20,16 @@ LEAST, MOST = 3, 7  # rounds
 
 @dataclass
 class Contender:
-    """One of those that do the same work; `run(turn)` is timed and gives a map, `before(turn)` and `after(turn)` are not."""
+    """One of those that do the same work; `run(turn)` is timed and gives a map, `before(turn)` and `after(turn)` are not.
+
+    One that runs `once` sits out all rounds but the first.
+    """
 
     name: str
     run: Callable[[int], Any]
     before: Callable[[int], None] = lambda turn: None
     after: Callable[[int], None] = lambda turn: None
+    once: bool = False
     seconds: list[float] = field(default_factory=list)
     peak: float | None = None
     results: dict[int, Any] = field(default_factory=dict)
@@ -46,10 +50,8 @@ class Patience:
     spend: float = 60.0
     deadline: float | None = None
 
-    def goes_on(self, rounds: int, started: float) -> bool:
-        """Whether another round is worth it after `rounds`, the first of which began at `started`."""
-        taken = time.monotonic() - started
-        each = taken / max(rounds, 1)
+    def goes_on(self, rounds: int, taken: float, each: float) -> bool:
+        """Whether another round is worth it after `rounds` that took `taken` seconds, if it takes `each`."""
         if self.deadline is not None and rounds and (each > self.spend or time.monotonic() + each > self.deadline):
             return False
         return rounds < LEAST or (rounds < MOST and taken + each < self.spend)
@@ -57,10 +59,13 @@ class Patience:
 
 def interleave(contenders: Sequence[Contender], patience: Patience) -> None:
     """Let every contender run once a round; the first round also measures each one's peak."""
-    rounds, started = 0, time.monotonic()
-    while patience.goes_on(rounds, started):
+    rounds, taken, each = 0, 0.0, 0.0
+    while patience.goes_on(rounds, taken, each):
+        started = time.monotonic()
         gc.collect()
         for contender in contenders:
+            if rounds and contender.once:
+                continue
             contender.before(rounds)
             with nullcontext() if rounds else peak() as memory:
                 begun = time.perf_counter()
@@ -69,7 +74,8 @@ def interleave(contenders: Sequence[Contender], patience: Patience) -> None:
             if memory is not None:
                 contender.peak = memory.mib
             contender.after(rounds)
-        rounds += 1
+        each = time.monotonic() - started - (0 if rounds else sum(c.seconds[0] for c in contenders if c.once))
+        rounds, taken = rounds + 1, taken + each
 
 
 def told(contender: Contender) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,8 +232,12 @@ def grad_cam_one(case: Case, batch: Any, row: str, turn: int) -> np.ndarray:
 
 
 def grad_cam_all(case: Case, batch: Any, row: str, turn: int) -> dict[str, np.ndarray]:
-    """One layer after the other."""
-    return {layer.name: _grad_cam(case, layer.name) for layer in case.session.cam_layers}
+    """One layer after the other; one before every parameter has no gradient there, and is left out."""
+    maps = {}
+    for layer in case.session.cam_layers:
+        with suppress(AttributeError):
+            maps[layer.name] = _grad_cam(case, layer.name)
+    return maps
 
 
 # ---- shap

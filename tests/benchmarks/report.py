@@ -149,7 +149,7 @@ def _detail(network: str, row: Facts) -> Iterator[str]:
             continue
         remark = f" ({facts['remark']})" if "remark" in facts else ""
         yield (f"{left} {name}{remark} | {facts.get('batch', '')} | {seconds(facts['median'])} | {_mib(facts.get('peak'))} | "
-               f"{ratio(facts['ratio'])} | {agreement(facts)} | {ours['rounds']} |")
+               f"{ratio(facts['ratio'])} | {agreement(facts)} | {facts['rounds']} |")
     if "estimate" in ours:
         yield f"| | | {ours['estimate']} | | | | | | | | |"
 
