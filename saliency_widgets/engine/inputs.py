@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ def digest(array: np.ndarray | Tensor) -> str:
     return hashlib.sha256(f"{array.shape}{array.dtype}".encode() + np.ascontiguousarray(array).tobytes()).hexdigest()[:24]
 
 
+def _signatures(labels: np.ndarray) -> list[int]:
+    """A number of 128 bits for each region 0..R−1 of a label map, made of its pixels alone; 0 for one without pixels."""
+    numbers = np.random.default_rng(0).integers(0, 1 << 64, (labels.size, 2), dtype=np.uint64)
+    order = np.argsort(labels.ravel(), kind="stable")
+    present, starts = np.unique(labels.ravel()[order], return_index=True)
+    found = [0] * (int(labels.max()) + 1)
+    for region, (high, low) in zip(present.tolist(), np.bitwise_xor.reduceat(numbers[order], starts, axis=0).tolist()):
+        found[region] = high << 64 | low
+    return found
+
+
 class Inputs:
     """The picture on its device, with everything that can be composed from it.
 
@@ -37,6 +49,7 @@ class Inputs:
         self.picture, self.kernels = picture, kernels
         self.image = picture.x[0].to(device=device, dtype=dtype)
         self._labels: dict[str, Tensor] = {}
+        self._signatures: dict[str, list[int]] = {}  # of each region of a label map
         self._given: dict[str, Tensor] = {}  # fills, for as long as the picture is open
         self._made: dict[str, Tensor] = {}   # what methods make, until released
         self._fills: dict[P.Fill, Tensor] = {}
@@ -47,8 +60,21 @@ class Inputs:
     def add_labels(self, labels: np.ndarray) -> str:
         """Register a label map int `(H, W)`; returns its name."""
         name = digest(labels)
-        self._labels[name] = torch.from_numpy(labels.astype(np.int64)).to(self.image.device)
+        if name not in self._labels:
+            self._labels[name] = torch.from_numpy(labels.astype(np.int64)).to(self.image.device)
+            self._signatures[name] = _signatures(labels)
         return name
+
+    def by_pixels(self, name: P.Without) -> P.Without:
+        """The same input named by the pixels that are replaced, whatever label map they were cut with.
+
+        So a region that an edit leaves alone keeps its evaluation. Signatures are Zobrist's: each pixel has a random
+        number of 128 bits, and a set of pixels has the exclusive or of theirs.
+        """
+        signature = 0
+        for region in name.regions:
+            signature ^= self._signatures[name.labels][region]
+        return replace(name, labels=f"{signature:032x}", regions=())
 
     def labels(self, name: str) -> Tensor:
         """A registered label map, int64 `(H, W)`."""

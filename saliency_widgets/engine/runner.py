@@ -66,6 +66,8 @@ class Runner:
 
     def _key(self, probe: Probe) -> tuple:
         uid, *rest = self.subject.key
+        if isinstance(probe.input, Without):
+            probe = replace(probe, input=self.inputs.by_pixels(probe.input))
         return uid, (*rest, self.inputs.picture.content, probe)
 
     def stored(self, probe: Probe) -> Evaluation | None:

@@ -109,17 +109,21 @@ def test_few_evaluations_do_not_pay_for_a_copy():
 def test_one_edited_region_after_a_full_map_costs_two_masked_samples_at_most():
     model, x, _ = calibrated("squeezenet1_0", dtype=torch.float32)
     session, labels = Session(model, x), R.grid((224, 224), 14, 14)
-    session.map("leave_one_out")
+    whole = session.map("leave_one_out")
     session.stats.reset()
-    cut = labels.copy()
-    cut[104:108, 101:111] = 196  # a piece of one region becomes a region
-    for region in ((90,), (196,)):
-        probe = session._context(None, False).forward(session._context(None, False).without(
-            session.inputs.add_labels(cut), region, session.inputs.fill("black")))
-        list(session._opened.runner.evaluate([probe]))
+    labels[80:96, 104:111] = 196  # half of region 76 becomes a region of its own
+    got = session.map("leave_one_out", regions=labels)
     s = session.stats
     assert (s.forward_samples, s.masked_samples, s.setup_samples, s.backward_samples) == (2, 2, 0, 0)
-    assert s.estimate.samples == 1
+    assert s.estimate.samples == 2 and s.estimate.incremental
+    changed = got.region_scores[[76, 196]]
+    untouched = np.delete(np.arange(196), 76)
+    np.testing.assert_array_equal(got.region_scores[untouched], whole.region_scores[untouched])
+    with torch.no_grad():
+        masked = torch.where(torch.from_numpy(np.stack((labels == 76, labels == 196)))[:, None], session.inputs.filled(
+            session.inputs.fill("black")), x)
+        wanted = (model(x) - model(masked))[:, session.target]
+    np.testing.assert_allclose(changed, wanted.numpy(), atol=1e-4 * float(model(x).abs().max()))
 
 
 def test_what_covers_the_picture_goes_the_full_way_and_says_so():

@@ -131,3 +131,16 @@ def test_references_are_said_and_pictures_are_prepared(inputs):
     assert note == "3 backgrounds given" and torch.equal(inputs.filled(fills[2]), picture.x[0])
     with pytest.raises(ValueError, match="at least one"):
         inputs.references([], load=None)
+
+
+def test_a_cut_is_named_by_its_pixels(inputs):
+    """Two cuts are the same input exactly when they replace the same pixels by the same fill of the same picture."""
+    coarse, fine = np.zeros((32, 32), np.int32), np.arange(32 * 32, dtype=np.int32).reshape(32, 32) // 128
+    coarse[16:], black, white = 1, inputs.fill("black"), inputs.fill("white")
+    one, two = inputs.add_labels(coarse), inputs.add_labels(fine)
+    named = inputs.by_pixels
+    assert named(P.Without(one, (1,), black)) == named(P.Without(two, (4, 5, 6, 7), black)) == named(P.Without(two, (7, 6, 5, 4), black))
+    others = [P.Without(one, (0,), black), P.Without(one, (1,), white), P.Without(one, (0, 1), black), P.Without(one, (), black),
+              P.Without(one, (1,), black, P.Blurred(2.0)), *(P.Without(two, (r,), black) for r in range(8))]
+    assert len({named(name) for name in others} | {named(P.Without(one, (1,), black))}) == len(others) + 1
+    assert named(P.Without(one, (0, 1), black)) == named(P.Without(two, tuple(range(8)), black))
