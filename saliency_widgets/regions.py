@@ -8,6 +8,7 @@ import numpy as np
 
 SEGMENTATIONS = ("slic", "felzenszwalb")
 ABOUT = 100         # superpixels aimed at
+MOST = 5000         # regions of an edited map: each is an evaluation
 WINDOWS = 50_000    # more than these no one waits for
 
 
