@@ -2,30 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from . import drawing
-from .regions import MOST, areas, as_labels, grid, resolve
+from . import drawing, region_files
+from .regions import MOST, Cut, areas, as_labels, grid, resolve
 
 HISTORY = 200  # edits that can be undone
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """One state: labels int32 `(H, W)` 0..R−1, names of some regions, and the regions that are off."""
-
-    labels: np.ndarray
-    names: Mapping[int, str] = field(default_factory=dict)
-    off: frozenset[int] = frozenset()
-
-    def same(self, other: "Cut") -> bool:
-        """Whether nothing differs."""
-        return (np.array_equal(self.labels, other.labels) and dict(self.names) == dict(other.names)
-                and self.off == other.off)
 
 
 class Regions:
@@ -82,6 +69,9 @@ class Regions:
 
     def __len__(self) -> int:
         return int(self._cut.labels.max()) + 1
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._cut.labels, dtype=dtype, copy=True)
 
     def __repr__(self) -> str:
         return f"Regions({len(self)} of {self.size[0]} × {self.size[1]} pixels, {len(self.off)} off)"
@@ -168,6 +158,24 @@ class Regions:
             raise ValueError(f"another region is called {name!r}: choose another name")
         names.pop(number, None)
         self._push(replace(self._cut, names={**names, number: str(name)} if name else names))
+
+    # ---- files
+
+    def to_coco(self) -> dict[str, Any]:
+        """The regions as a COCO dict with uncompressed run lengths, ready for `json.dump`."""
+        return region_files.to_coco(self._cut)
+
+    def from_coco(self, data: Any, image_id: int | None = None) -> None:
+        """Take regions from a COCO dict, its JSON file, or a list of annotations; what none covers is one more region."""
+        self._push(region_files.from_coco(data, self.size, image_id))
+
+    def save_png(self, path: str | Path) -> Path:
+        """Write the label map as a 16-bit PNG with names and switches in a text chunk; returns the path."""
+        return region_files.save_png(self._cut, path)
+
+    def load_png(self, path: str | Path) -> None:
+        """Take a label map from a grey or palette picture, with names and switches where `save_png` wrote it."""
+        self._push(region_files.load_png(path, self.size))
 
     # ---- history
 

@@ -65,6 +65,11 @@ class Inputs:
             self._signatures[name] = _signatures(labels)
         return name
 
+    def forget_labels(self, name: str) -> None:
+        """Let go of a label map: nothing will ask for its regions by this name again."""
+        self._labels.pop(name, None)
+        self._signatures.pop(name, None)
+
     def by_pixels(self, name: P.Without) -> P.Without:
         """The same input named by the pixels that are replaced, whatever label map they were cut with.
 
