@@ -112,10 +112,13 @@ class Regions:
         return self.draw(mask, name) if region is None else self._edit(
             drawing.paint(self._cut.labels, mask, self._number(region)), keep=self._number(region))
 
-    def erase(self, points: list[tuple[float, float]], region: int | str, radius: float = 4.0) -> None:
-        """Take a stroke of `radius` pixels from a region; it goes to the nearest of the others."""
+    def erase(self, points: list[tuple[float, float]], region: int | str, radius: float = 4.0) -> int | None:
+        """Take a stroke of `radius` pixels from a region, for the nearest of the others; returns its number, None if it is gone."""
         number = self._number(region)
-        self._edit(drawing.release(self._cut.labels, number, drawing.disc_along(points, radius, self.size)))
+        labels = drawing.release(self._cut.labels, number, drawing.disc_along(points, radius, self.size))
+        kept = bool((labels == number).any())
+        found = self._edit(labels, keep=number if kept else None)
+        return found if kept else None
 
     def split(self, region: int | str, by: list[tuple[float, float]] | int = 4, picture: np.ndarray | None = None) -> None:
         """Split a region along a stroke of points (x, y), or into about `by` superpixels of `picture` uint8 `(H, W, 3)`."""
@@ -137,13 +140,15 @@ class Regions:
         """Give a region's pixels to the nearest of the others."""
         self._edit(drawing.remove(self._cut.labels, self._number(region)))
 
-    def grow(self, region: int | str, pixels: int = 1) -> None:
-        """Let a region take what lies within `pixels` of it."""
-        self._edit(drawing.grow(self._cut.labels, self._number(region), pixels))
+    def grow(self, region: int | str, pixels: int = 1) -> int:
+        """Let a region take what lies within `pixels` of it; returns its number."""
+        number = self._number(region)
+        return self._edit(drawing.grow(self._cut.labels, number, pixels), keep=number)
 
-    def shrink(self, region: int | str, pixels: int = 1) -> None:
-        """Let a region give a rim of `pixels` to those beside it."""
-        self._edit(drawing.shrink(self._cut.labels, self._number(region), pixels))
+    def shrink(self, region: int | str, pixels: int = 1) -> int:
+        """Let a region give a rim of `pixels` to those beside it; returns its number."""
+        number = self._number(region)
+        return self._edit(drawing.shrink(self._cut.labels, number, pixels), keep=number)
 
     # ---- switches and names
 
@@ -203,6 +208,11 @@ class Regions:
         self._now = to
         self._on_change()
         return True
+
+    @property
+    def state(self) -> Cut:
+        """Labels, names and switches as one frozen value."""
+        return self._cut
 
     @property
     def _cut(self) -> Cut:
