@@ -135,7 +135,7 @@ export function mountStage(
   const placeTag = (text: string, w: number, h: number) => {
     tag.textContent = text;
     const [cx, cy] = centreOf(view, state.size, probe!.x, probe!.y);
-    const place = tagPlace(cx * w, cy * h, w);
+    const place = tagPlace(cx * w, cy * h, w, state.cut ? w / 28 + 8 : 10);
     tag.style.left = place.left === null ? "" : `${place.left}px`;
     tag.style.right = place.right === null ? "" : `${place.right}px`;
     tag.style.top = `${place.top}px`;

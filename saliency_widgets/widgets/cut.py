@@ -114,7 +114,7 @@ class CutPanel(ipywidgets.VBox):
 
     def show(self, map: SaliencyMap) -> None:
         """Draw the ranked drops of a map, finished or growing."""
-        if map.region_scores is None:
+        if map.region_scores is None or map is self._map:
             return
         scores = np.asarray(map.region_scores, np.float64)
         self._map, self.ranks = map, np.argsort(-scores, kind="stable")

@@ -257,7 +257,10 @@ class MethodPanel(ipywidgets.VBox):
 def _in_row(controls: Mapping[str, Control]) -> dict[str, Control]:
     """The first parameters that fit in the row, in the order in which they are declared; never the seed."""
     row, room = {}, ROW
+    merged = any(control.parameter.kind == "regions" for control in controls.values())  # its menu holds the grids, too
     for name, control in controls.items():
+        if merged and control.parameter.kind == "grid":
+            continue
         if control.parameter.kind not in ROW_KINDS or slides(control.parameter) or name == "seed":
             continue
         room -= len(name) + LETTERS.get(control.parameter.kind, 8)
