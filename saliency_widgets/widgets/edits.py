@@ -103,7 +103,7 @@ class Edit:
             case "split":
                 region = self.touched(regions)[0]
                 moved = np.ptp(points, axis=0).max() >= 2
-                regions.split(region, points if moved else 4, None if moved else picture)
+                regions.split(region, _longer(points) if moved else 4, None if moved else picture)
                 return None
             case "merge":
                 first = self.place(regions)
@@ -129,3 +129,13 @@ class Edit:
             case "name":
                 regions.name(region, self.name)
         return region
+
+
+def _longer(points: list[tuple[float, float]], pixels: float = 3.0) -> list[tuple[float, float]]:
+    """A stroke that goes on at both ends: a hand that cuts to an edge stops a pixel short of it."""
+    ends = []
+    for end, others in ((points[0], points[1:]), (points[-1], points[-2::-1])):
+        other = next((p for p in others if np.hypot(p[0] - end[0], p[1] - end[1]) >= 1), end)
+        far = np.hypot(end[0] - other[0], end[1] - other[1]) or 1.0
+        ends.append((end[0] + pixels * (end[0] - other[0]) / far, end[1] + pixels * (end[1] - other[1]) / far))
+    return [ends[0], *points, ends[1]]
