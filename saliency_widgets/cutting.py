@@ -55,6 +55,7 @@ class Cutting:
         self._found: WhatIf | None = None
         self._found_of: tuple | None = None
         self._fill_shown: Any = None
+        self._sketched = -1  # the last drag's number that is over
 
     # ---- the public face
 
@@ -145,8 +146,11 @@ class Cutting:
                 return
             regions = self._regions_of(method)
             if edit.sketch is not None:
-                return self._try(edit, method)
+                return self._try(edit, method) if edit.sketch > self._sketched else None
+            self._sketched = self._sketched if edit.after is None else edit.after
             self._hand = True
+            if method == self.method:
+                self._paid_for = method  # an edit changes few regions of a map that is there: no question about the cost
             try:
                 told = self._newest
                 self._chosen = edit.apply(regions, self.session.picture.shown, self._chosen)

@@ -22,7 +22,7 @@ export class Strokes {
   radius = 6;
   /** What the region drawn so far would drop, in words. */
   text = "";
-  private number = Math.floor(Math.random() * 1e9);
+  private number = Date.now(); // grows from one load of the page to the next
   private asked = 0; // when the question that waits for its answer was sent
   private moved = false; // since then
 
@@ -60,15 +60,15 @@ export class Strokes {
     if (!op) return;
     this.op = null;
     const still = points.length < 4 || (points.length === 4 && points[0] === points[2] && points[1] === points[3]);
-    if (!still || ["brush", "erase", "split"].includes(op)) this.send({ op, radius: this.radius }, points);
-    else this.send({ op: "cancel" }, []);
+    if (!still || ["brush", "erase", "split"].includes(op)) this.send({ op, radius: this.radius, after: this.number }, points);
+    else this.send({ op: "cancel", after: this.number }, []);
     this.changed();
   }
 
   cancel(): void {
     if (!this.op) return;
     this.op = null;
-    this.send({ op: "cancel" }, []);
+    this.send({ op: "cancel", after: this.number }, []);
     this.changed();
   }
 

@@ -90,6 +90,8 @@ export interface EditMessage {
   radius?: number;
   /** Numbers a drag that goes on: nothing is edited yet, its drop is asked for. */
   sketch?: number;
+  /** The last of these numbers: messages may overtake one another on their way, and later answers are not wanted. */
+  after?: number;
 }
 
 /** What the tools show as pressed. */

@@ -21,7 +21,8 @@ MOST_POINTS = 20_000  # of one stroke: a hand's has hundreds
 class Edit:
     """One edit: what is done, along which points (x, y) in pixels of the picture, or to which region.
 
-    `sketch` is the number of a drag that still goes on: nothing is edited yet, its drop is asked for.
+    `sketch` numbers a drag that still goes on: nothing is edited yet, its drop is asked for. `after` is the last such number
+    before an edit: messages are handled on several threads, and one that was overtaken asks for nothing any more.
     """
 
     op: str
@@ -30,22 +31,27 @@ class Edit:
     radius: float = 4.0
     name: str = ""
     sketch: int | None = None
+    after: int | None = None
 
     @classmethod
     def read(cls, content: dict[str, Any], buffers: Sequence[Any], size: tuple[int, int]) -> Edit:
         """Read a message of the page for a picture of `size` (H, W); ValueError for one that is not as it should be."""
-        op, radius, sketch = content.get("op"), content.get("radius", 4.0), content.get("sketch")
+        op, radius = content.get("op"), content.get("radius", 4.0)
+        sketch, after = content.get("sketch"), content.get("after")
         if op not in (*STROKES, *PLACES, *ANY):
             raise ValueError(f"there is no edit {op!r}")
         if isinstance(radius, bool) or not isinstance(radius, (int, float)) or not 0.5 <= radius <= max(size):
             raise ValueError(f"a radius is a number of pixels from 0.5 to {max(size)}, not {radius!r}")
-        if sketch is not None and (isinstance(sketch, bool) or not isinstance(sketch, int) or op not in DRAWN):
-            raise ValueError(f"{sketch!r} does not number a drag of {op}")
+        for number in (sketch, after):
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+                raise ValueError(f"{number!r} does not number a drag")
+        if sketch is not None and op not in DRAWN:
+            raise ValueError(f"a drag of {op} tells no drop")
         points = cls._points(buffers, size)
         wanted = 2 if op == "rectangle" else 1 if op in (*STROKES, *PLACES) else 0
         if len(points) < wanted:
             raise ValueError(f"{op} needs {wanted} point{'s' if wanted > 1 else ''}, got {len(points)}")
-        return cls(op, points, radius=float(radius), sketch=sketch)
+        return cls(op, points, radius=float(radius), sketch=sketch, after=after)
 
     @staticmethod
     def _points(buffers: Sequence[Any], size: tuple[int, int]) -> tuple[tuple[float, float], ...]:
