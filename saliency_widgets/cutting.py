@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .editing import Regions
-from .engine.inputs import digest
+from .engine.inputs import FILL_BLUR, GROWN, digest
+from .engine.probe import Fill
 from .engine.worker import Ticket
 from .methods.registry import find
 from .model.pictures import to_uint8
@@ -70,7 +71,10 @@ class Cutting:
     @regions.setter
     def regions(self, value: Any) -> None:
         with self._told():
-            self.regions.cut(value if isinstance(value, str) else np.asarray(value), self.session.picture.shown)
+            if isinstance(value, str):  # the menu says its name
+                self.params[self._cut_method].regions = value
+            else:
+                self.regions.cut(np.asarray(value))
 
     @property
     def _cut_method(self) -> str:
@@ -181,30 +185,35 @@ class Cutting:
     # ---- work on the worker
 
     def _evaluate(self, off: np.ndarray, method: str, ticket: Ticket | None = None) -> WhatIf:
-        params = self.params[method]
         self.session.contrast = self.contrast
-        return without(self.session, off, _one(params.fill), params.seed, target=self.target, ticket=ticket)
+        return without(self.session, off, self._fill(self.params[method].values()), target=self.target, ticket=ticket)
+
+    def _fill(self, values: Mapping[str, Any]) -> Fill:
+        """Name the fill of a method's parameters; of several the first."""
+        fill = values["fill"]
+        fill = fill[0] if isinstance(fill, (list, tuple)) else fill
+        return self.session.inputs.fill(fill, values.get("seed", 0), values.get("sigma", FILL_BLUR))
 
     def _what_if(self, wish: Wish, ticket: Ticket) -> None:
         """Evaluate the picture without what is switched off, and show it; nothing to do where it is shown already."""
-        cut, fill, seed = wish.cut, _one(wish.params.get("fill")), wish.params.get("seed", 0)
+        cut = wish.cut
         if cut is None or not cut.off:
             return
-        off = np.isin(cut.labels, list(cut.off))
-        about = self._asked(off, fill, seed, wish.target, wish.contrast)
-        if self._found_of is None or not all(map(same, about, self._found_of)):
-            self.session.contrast = wish.contrast
-            try:
-                found = without(self.session, off, fill, seed, target=wish.target, ticket=ticket)
-            except ValueError as error:
-                return self._say(error)
-            with self._lock:
-                self._found, self._found_of = found, about
+        try:
+            off, fill = np.isin(cut.labels, list(cut.off)), self._fill(wish.params)
+            about = self._asked(off, fill, wish.target, wish.contrast)
+            if about != self._found_of:
+                self.session.contrast = wish.contrast
+                found = without(self.session, off, fill, target=wish.target, ticket=ticket)
+                with self._lock:
+                    self._found, self._found_of = found, about
+        except (ValueError, TypeError) as error:
+            return self._say(error)
         with self._publishing():
             self._show_off()
 
-    def _asked(self, off: np.ndarray, fill: Any, seed: int, target: int, contrast: int | None) -> tuple:
-        return self.session.inputs, off.tobytes(), fill, seed, target, contrast
+    def _asked(self, off: np.ndarray, fill: Fill, target: int, contrast: int | None) -> tuple:
+        return self.session.inputs, off.tobytes(), fill, target, contrast
 
     # ---- what is shown
 
@@ -233,45 +242,41 @@ class Cutting:
             return
         try:
             regions = self._regions_of(method)
+            self._show_fill(method, regions)
         except (ValueError, TypeError):
             canvas.show_cut(None)
             return
-        self._show_fill(method, regions)
+        self.face.layers[0].region_names = {str(number): name for number, name in regions.names.items()}
         canvas.show_cut(regions.labels, regions.off, (regions.undoable, regions.redoable), self._chosen)
         self.face.method.bodies[method].choose(self._chosen, regions.names.get(self._chosen, ""))
 
     def _show_fill(self, method: str, regions: LiveRegions) -> None:
-        """What the stage shows where a region is off. Inpainting is known once it is evaluated."""
-        params, inputs = self.params[method], self.session.inputs
-        about = (inputs, _one(params.fill), params.seed, params.fill == "inpaint" and self._found)
-        if not regions.off or (self._fill_shown is not None and all(map(same, about, self._fill_shown))):
+        """What the stage shows where a region is off. What is inpainted is known once it is evaluated."""
+        if not regions.off:
             return
-        if isinstance(about[1], str) and about[1] == "inpaint":
-            if self._found is None:
-                return
-            pixels = self._found.picture
-        else:
-            pixels = to_uint8(self.session.picture.space.to_pixels(inputs.filled(inputs.fill(about[1], params.seed))))
+        inputs, fill = self.session.inputs, self._fill(self.params[method].values())
+        grown = fill.kind == GROWN
+        about = (inputs, fill, self._found if grown else None)
+        if about == self._fill_shown or (grown and self._found is None):
+            return
         self._fill_shown = about
-        self.face.stage.canvas.set_fill(pixels)
+        self.face.stage.canvas.set_fill(self._found.picture if grown else
+                                        to_uint8(self.session.picture.space.to_pixels(inputs.filled(fill))))
 
     def _show_off(self) -> None:
         """What the model says without what is off: bars, numbers, pictures and marks, as far as it is evaluated."""
         method = self._shown_cut
         if method is None:
             return
-        regions, params = self._regions_of(method), self.params[method]
+        try:
+            regions, fill = self._regions_of(method), self._fill(self.params[method].values())
+        except (ValueError, TypeError):
+            return  # the map says what is wrong with them
         off, found = np.isin(regions.labels, list(regions.off)), None
         if not regions.off:
             self._found = self._found_of = None
-        elif self._found_of is not None:
-            about = self._asked(off, _one(params.fill), params.seed, self.target, self.contrast)
-            found = self._found if all(map(same, about, self._found_of)) else None
-        if found is not None:
+        elif self._found_of == self._asked(off, fill, self.target, self.contrast):
+            found = self._found
             self._show_fill(method, regions)
         self._show_classes(self.target)
         self.face.method.bodies[method].show_off(regions.labels, regions.off, found, off, self.session.picture.shown)
-
-
-def _one(fill: Any) -> Any:
-    return fill[0] if isinstance(fill, (list, tuple)) else fill

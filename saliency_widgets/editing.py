@@ -113,7 +113,7 @@ class Regions:
             drawing.paint(self._cut.labels, mask, self._number(region)), keep=self._number(region))
 
     def erase(self, points: list[tuple[float, float]], region: int | str, radius: float = 4.0) -> int | None:
-        """Take a stroke of `radius` pixels from a region, for the nearest of the others; returns its number, None if it is gone."""
+        """Take a stroke of `radius` pixels from a region, for the nearest of the others; returns its number, None if gone."""
         number = self._number(region)
         labels = drawing.release(self._cut.labels, number, drawing.disc_along(points, radius, self.size))
         kept = bool((labels == number).any())

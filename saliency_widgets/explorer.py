@@ -309,8 +309,8 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
         """The five most probable classes, the explained one among them."""
         rows, logits = self.session.top(5, include=target), self.session.logits
         exact = [f"{label}: logit {plain(float(logits[i]))}, probability {plain(p, 4)}" for i, label, p in rows]
-        found = None if self._found is None or self._found.probabilities is None or self.method != self._shown_cut else self._found
-        without = None if found is None else [float(found.probabilities[i]) for i, *_ in rows]
+        found = self._found if self._found is not None and self.method == self._shown_cut else None
+        without = None if found is None or found.probabilities is None else [float(found.probabilities[i]) for i, *_ in rows]
         self.face.classes.show(rows, target, self.contrast, exact, without)
 
     def _names(self) -> list[str]:

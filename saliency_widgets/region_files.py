@@ -113,7 +113,8 @@ def _decompressed(segmentation: Mapping[str, Any]) -> np.ndarray:
     try:
         from pycocotools import mask
     except ImportError:
-        raise ValueError("compressed run lengths need pycocotools: pip install pycocotools, or export uncompressed ones") from None
+        raise ValueError("compressed run lengths need pycocotools: pip install pycocotools, or export them "
+                         "uncompressed") from None
     counts = segmentation["counts"]
     counts = counts.encode() if isinstance(counts, str) else counts
     return mask.decode({"size": list(segmentation["size"]), "counts": counts}).astype(bool)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from . import kernels
-from .engine.inputs import Inputs
+from .engine.inputs import FILL_BLUR, Inputs
 from .engine.probe import Fill, Input, OnPath, Score, log_probabilities
 from .engine.runner import LARGE_OUTPUT, Progress, Runner, Stopping
 from .engine.stats import Stats
@@ -277,10 +277,10 @@ class Session:
                 on_map(result)
             return result
 
-    def without(self, labels: Any, regions: Iterable[int], fill: Any = "black", seed: int = 0, *,
+    def without(self, labels: Any, regions: Iterable[int], fill: Any = "black", seed: int = 0, sigma: float = FILL_BLUR, *,
                 target: int | str | None = None) -> WhatIf:
         """What the model says without some regions of a label map `(H, W)`: one evaluation, none where it is kept."""
-        return without(self, off_pixels(labels, regions, self.picture.shown), fill, seed, target=target)
+        return without(self, off_pixels(labels, regions, self.picture.shown), fill, seed, sigma, target=target)
 
     def drive(self, start: Callable[[Context], Iterator[Any]], *, target: int | str | None = None, uses: Method | None = None,
               ticket: Stopping | None = None, on_draft: Callable[[Any], None] = lambda draft: None,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .engine.probe import Evaluation, Fill
+from .engine.inputs import FILL_BLUR
+from .engine.probe import Evaluation
 from .engine.runner import Stopping
-from .inpainting import inpainted
 from .methods.protocol import Context, Round
 from .model.pictures import to_uint8
 from .regions import resolve
@@ -44,13 +44,13 @@ class WhatIf:
         return -self.change
 
 
-def without(session: Session, off: np.ndarray, fill: Any = "black", seed: int = 0, *, target: int | str | None = None,
-            ticket: Stopping | None = None) -> WhatIf:
+def without(session: Session, off: np.ndarray, fill: Any = "black", seed: int = 0,
+            sigma: float = FILL_BLUR, *, target: int | str | None = None, ticket: Stopping | None = None) -> WhatIf:
     """Evaluate the picture with the pixels bool `(H, W)` that are `off` replaced by a fill.
 
     ValueError for a mask of another size, a wrong fill, or a score that becomes infinite.
     """
-    return session.drive(lambda context: _run(context, session, np.asarray(off), fill, seed), target=target, ticket=ticket)
+    return session.drive(lambda context: _run(context, session, np.asarray(off), fill, seed, sigma), target=target, ticket=ticket)
 
 
 def off_pixels(labels: Any, regions: Iterable[int], picture: np.ndarray) -> np.ndarray:
@@ -66,31 +66,25 @@ def off_pixels(labels: Any, regions: Iterable[int], picture: np.ndarray) -> np.n
     return np.isin(labels, numbers)
 
 
-def fill_of(session: Session, fill: Any, off: np.ndarray, seed: int = 0) -> Fill:
-    """Name a fill; "inpaint" is what surrounds the pixels that are off, grown into them."""
-    if isinstance(fill, str) and fill == "inpaint":
-        fill = inpainted(session.picture.shown, off) if off.any() else "black"
-    return session.inputs.fill(fill, seed)
-
-
-def _run(context: Context, session: Session, off: np.ndarray, fill: Any, seed: int) -> Iterator[Round | WhatIf]:
+def _run(context: Context, session: Session, off: np.ndarray, fill: Any, seed: int,
+         sigma: float) -> Iterator[Round | WhatIf]:
     shown, inputs = session.picture.shown, context.inputs
     if off.shape != shown.shape[:2] or off.dtype != bool:
         raise ValueError(f"the pixels that are off must be bool of the picture's size {shown.shape[:2]}, "
                          f"got {off.dtype} of {off.shape}")
     whole = Evaluation(torch.from_numpy(session.logits))
-    name = fill_of(session, fill, off, seed)
-    found = whole
+    name, found, seen = context.fill(fill, seed, sigma), whole, shown
     if off.any():
         labels = inputs.add_labels(off.astype(np.int32))
-        ((_, found),) = yield Round([context.forward(context.without(labels, (1,), name))])
+        masked = context.without(labels, (1,), name)
+        ((_, found),) = yield Round([context.forward(masked)])
+        seen = np.where(off[..., None], to_uint8(session.picture.space.to_pixels(inputs.tensor(masked))), shown)
         inputs.forget_labels(labels)  # the evaluation is known by its pixels
     score, before = context.score_of(found), context.score_of(whole)
     if not np.isfinite(score):
         raise ValueError("the score became infinite or NaN without these regions: try another fill")
-    filled = to_uint8(session.picture.space.to_pixels(inputs.filled(name)))
     logits = None if found.logits is None else found.logits.detach().cpu()
     yield WhatIf(
         None if logits is None else logits.numpy(), None if logits is None else session.chances(logits), score,
         score - before, context.score.unit, context.chance(whole), context.chance(found),
-        np.where(off[..., None], filled, shown).astype(np.uint8), off)
+        seen.astype(np.uint8), off)

@@ -72,7 +72,11 @@ def test_inpainting_grows_what_is_around(session):
     around = session.picture.shown[~off].astype(float)
     assert np.abs(found.picture[off].astype(float).mean(0) - around.mean(0)).max() < 60
     assert not np.array_equal(found.picture[off], session.picture.shown[off])
-    assert np.array_equal(found.picture, np.where(off[..., None], inpainted(session.picture.shown, off), session.picture.shown))
+    grown = inpainted(session.picture.shown / 255.0, off)
+    np.testing.assert_allclose(found.picture[off] / 255.0, grown[off], atol=1 / 255)
+    x = torch.from_numpy(grown).movedim(2, 0)[None]
+    with torch.no_grad():
+        np.testing.assert_allclose(found.logits, session.subject.model(x)[0].numpy(), atol=1e-6)
     with pytest.raises(ValueError, match="25%.*another fill"):
         session.without(LABELS, range(9), "inpaint")
     assert session.without(LABELS, [], "inpaint").change == 0
@@ -92,3 +96,28 @@ def test_superpixels_by_name():
     session = sw.Session(small(), pixels())
     found = session.without("slic", [0])
     assert np.array_equal(found.off, R.segment(session.picture.shown, "slic") == 0)
+
+
+def test_each_region_of_a_map_is_grown_in_by_itself(session):
+    map = session.map("leave_one_out", grid=4, fill="inpaint")
+    session.stats.reset()
+    for region in (0, 7):
+        assert session.without(LABELS, [region], "inpaint").drop == pytest.approx(map.region_scores[region])
+    assert session.stats.forward_samples == 0
+    session.map("leave_one_out", regions=np.where(LABELS == 3, 2, LABELS), fill="inpaint")
+    assert session.stats.forward_samples == 1, "what an edit leaves alone keeps its evaluation"
+    with pytest.raises(ValueError, match="at most 25%"):
+        session.map("leave_one_out", grid=(1, 3), fill="inpaint")
+    with pytest.raises(ValueError, match="no picture of its own"):
+        session.inputs.filled(session.inputs.fill("inpaint"))
+
+
+def test_a_blur_has_its_scale(session):
+    wide, narrow = session.without(LABELS, [5], "blur"), session.without(LABELS, [5], "blur", sigma=1.0)
+    assert wide.change != narrow.change
+    assert session.without(LABELS, [5], "blur", sigma=10.0).change == wide.change and session.stats.forward_samples == 2
+    map = session.map("leave_one_out", grid=4, fill="blur", sigma=1.0)
+    assert map.region_scores[5] == pytest.approx(narrow.drop)
+    off = LABELS == 5
+    blurred = session.inputs.kernels.gaussian_blur(tensor(), 1.0)
+    assert np.abs(narrow.picture[off] / 255.0 - blurred.movedim(0, 2).numpy()[off]).max() < 1 / 255

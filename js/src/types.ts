@@ -28,6 +28,8 @@ export interface LayerState {
   limits: [number, number];
   words: string[];
   regions: RegionMap | null;
+  /** Names by number, of the regions that have one. */
+  names?: Record<string, string>;
   before: number | null;
   after: number[];
   opacity: number;

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .. import regions as R
-from ..engine.inputs import FILLS
+from ..engine.inputs import FILL_BLUR, FILLS, GROWN
 from ..engine.probe import Evaluation, Fill, Probe
 from .parameters import Parameter
 from .protocol import Context, Draft, Reply, Round
@@ -39,15 +39,18 @@ def _previews(context: Context, count: int) -> bool:
                       choices=(4, 7, 10, 14, 20, 28)),
             Parameter("regions", "regions", None, "superpixels, or a label map of your own, instead of the grid",
                       choices=R.SEGMENTATIONS),
-            Parameter("fill", "fill", "black", "what a removed region shows", choices=FILLS),
+            Parameter("fill", "fill", "black", "what a removed region shows; inpaint: what surrounds it, grown in",
+                      choices=(*FILLS, GROWN)),
+            Parameter("sigma", "float", FILL_BLUR, "σ of a blurred fill", minimum=0.5, maximum=50.0, step=0.5, unit="px"),
             Parameter("seed", "int", 0, "names the draw of a noise fill", minimum=0)))
-def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill: Any, seed: int) -> Iterator[Round | Draft]:
+def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill: Any, sigma: float,
+                  seed: int) -> Iterator[Round | Draft]:
     """score(x) − score(x with region r replaced), painted over region r: `(1, H, W)`, forward passes only.
 
     All logits are kept, so another class needs no evaluation. `regions` and `region_scores` list the drops, `details` the
     class's probability `before` and `after` (one a region). ValueError where the score becomes infinite.
     """
-    name, image = context.fill(fill, seed), context.forward(context.image)
+    name, image = context.fill(fill, seed, sigma), context.forward(context.image)
     labels = _label_map(context, grid, regions)
     count = int(labels.max()) + 1
     probes = _probes(context, labels, name)

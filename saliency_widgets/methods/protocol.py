@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..engine.inputs import Inputs, digest
+from ..engine.inputs import FILL_BLUR, Inputs, digest
 from ..engine.probe import (
     Blurred,
     Evaluation,
@@ -187,9 +187,9 @@ class Context:
 
     # ---- names
 
-    def fill(self, value: Any, seed: int = 0) -> Fill:
-        """Name a baseline or fill (METHODS, end)."""
-        return self.inputs.fill(value, seed)
+    def fill(self, value: Any, seed: int = 0, sigma: float = FILL_BLUR) -> Fill:
+        """Name a baseline or fill (METHODS, end); `sigma` in pixels is that of "blur"."""
+        return self.inputs.fill(value, seed, sigma)
 
     def given(self, tensor: Tensor) -> Given:
         """Name a tensor `(C, H, W)` of the method's own making; it is let go of after a `Round(keep=False)`."""

@@ -93,7 +93,8 @@ class ClassPanel(ipywidgets.VBox):
                 f"<i style='left:{100 * p / largest:.2f}%;top:{ROW * row + 4}px'></i>" for row, p in enumerate(whole))
             self.numbers.value = "".join(
                 f"<div{' class=sw-on' if row == chosen else ''}>{plain(p)}</div>" if without is None else
-                f"<div{' class=sw-on' if row == chosen else ''}>{plain(p, 3)}<span class=sw-m>{signed(p - before, 3)}</span></div>"
+                f"<div{' class=sw-on' if row == chosen else ''}>{plain(p, 3)}"
+                f"<span class=sw-m>{signed(p - before, 3)}</span></div>"
                 for row, (p, before) in enumerate(zip(shares.tolist(), whole.tolist())))
             contrasts = [None] + self.indices
             if contrast is not None and contrast not in contrasts:

@@ -240,7 +240,8 @@ class Control:
             if self.listed:
                 options = self._options()
                 if not any(same(v, value) for _, v in options):
-                    options.append((f"grid {say(tuple(value))}" if isinstance(value, Grid) else say(value), value))  # a value that only code can give gets a line of its own
+                    # A value that only code can give gets a line of its own.
+                    options.append((f"grid {say(tuple(value))}" if isinstance(value, Grid) else say(value), value))
                 self.values = [v for _, v in options]
                 if [words for words, _ in options] != list(self.widget.options):
                     self.widget.options = [words for words, _ in options]

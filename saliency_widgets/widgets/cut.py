@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ..what_if import WhatIf
 
 # What the menu of a region offers: edit, words, tooltip.
-ACTS = (("toggle", "off / on", "switch the region off or on (Enter)"), ("grow", "grow", "take a rim of 2 px from those beside it (>)"),
+ACTS = (("toggle", "off / on", "switch the region off or on (Enter)"),
+        ("grow", "grow", "take a rim of 2 px from those beside it (>)"),
         ("shrink", "shrink", "give a rim of 2 px to those beside it (<)"), ("finer", "split in 4", "cut it into superpixels"),
         ("remove", "remove", "give its pixels to those beside it (Delete)"))
 
@@ -79,7 +80,6 @@ class CutPanel(ipywidgets.VBox):
         self.acts = {}
         for op, words, tip in ACTS:
             self.acts[op] = named(ipywidgets.Button(description=words), words, tip)
-            self.acts[op].add_class("sw-link")
             self.acts[op].on_click(lambda _, op=op: self._act(op))
         pop = ipywidgets.VBox([self.name, *self.acts.values()])
         pop.add_class("sw-pop")
@@ -174,7 +174,8 @@ class CutPanel(ipywidgets.VBox):
         lines += ["<div>…</div>" if change is None else f"<div>{'≈ ' if found is None else ''}{signed(change)}{unit}</div>",
                   f"<div class=sw-m>{count} region{'s' if count > 1 else ''} off, {percent(share)}</div>"]
         drops = "after" in map.details
-        lines.append(f"<div class=sw-m>{'✓ evaluated' if found is not None else '≈ sum of drops' if drops else '≈ by the map'}</div>")
+        how = "✓ evaluated" if found is not None else "≈ sum of drops" if drops else "≈ by the map"
+        lines.append(f"<div class=sw-m>{how}</div>")
         if found is not None and predicted is not None and (count > 1 or not drops):
             lines.append(f"<div class=sw-m>{'one by one' if drops else 'by the map'}: {signed(predicted)}</div>")
         return lines

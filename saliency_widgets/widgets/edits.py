@@ -74,7 +74,8 @@ class Edit:
             return drawing.disc_along(list(self.points), self.radius, size)
         (left, top), (right, bottom) = np.min(self.points, 0), np.max(self.points, 0)
         mask = np.zeros(size, dtype=bool)  # every pixel that the rectangle touches
-        mask[max(0, int(np.floor(top))):max(0, int(np.ceil(bottom))), max(0, int(np.floor(left))):max(0, int(np.ceil(right)))] = True
+        top, left = max(0, int(np.floor(top))), max(0, int(np.floor(left)))
+        mask[top:max(0, int(np.ceil(bottom))), left:max(0, int(np.ceil(right)))] = True
         return mask
 
     def place(self, regions: Regions) -> int:
@@ -103,7 +104,7 @@ class Edit:
             case "rectangle" | "lasso":
                 return regions.draw(self.mask(regions.size))
             case "brush":
-                return regions.brush(points, self.radius, chosen if chosen is not None and self.place(regions) == chosen else None)
+                return regions.brush(points, self.radius, chosen if self.place(regions) == chosen else None)
             case "erase":
                 return regions.erase(points, self.place(regions), self.radius)
             case "split":
@@ -137,9 +138,9 @@ class Edit:
         return region
 
 
-def _longer(points: list[tuple[float, float]], pixels: float = 3.0) -> list[tuple[float, float]]:
+def _longer(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """A stroke that goes on at both ends: a hand that cuts to an edge stops a pixel short of it."""
-    ends = []
+    pixels, ends = min(3.0, float(np.hypot(*np.ptp(points, axis=0))) / 2), []
     for end, others in ((points[0], points[1:]), (points[-1], points[-2::-1])):
         other = next((p for p in others if np.hypot(p[0] - end[0], p[1] - end[1]) >= 1), end)
         far = np.hypot(end[0] - other[0], end[1] - other[1]) or 1.0
