@@ -22,12 +22,12 @@ from tests.browser.notebook import Notebook
 from tests.chromium import browser
 
 from .record import FOLDER, head
-from .ui_controls import CONTROLS, Control
+from .ui_controls import CONTROLS, FIRST_CLASS, Control
 from .ui_meter import METER, Meter, Unseen, figures
 
 NETWORKS = {"embedded": "sw.demo()", "imagenet": 'sw.demo("imagenet")'}
 DRAGS, MOST = 3, 4  # the panel shows five classes: four others to click
-KEYS = ("rate", "first", "delay", "bytes", "evaluations")
+KEYS = ("rate", "events", "first", "delay", "bytes", "evaluations")
 
 
 def drag(notebook: Notebook, control: Control, turn: int, shots: bool = False) -> dict[str, float]:
@@ -36,7 +36,7 @@ def drag(notebook: Notebook, control: Control, turn: int, shots: bool = False) -
     notebook.page.mouse.move(2, 2)
     notebook.page.locator(".sw-explorer .sw-over").focus()
     notebook.page.keyboard.press("0")  # the whole picture, after a zoom
-    notebook.run(f"if ex.method != {control.method!r}:\n    ex.method = {control.method!r}\n    assert ex.wait(60)")
+    notebook.run(f"{FIRST_CLASS}\nif ex.method != {control.method!r}:\n    ex.method = {control.method!r}\nassert ex.wait(60)")
     notebook.settle()  # what a front end sets when a body first appears comes before the start
     notebook.run(control.start + ("\nassert ex.wait(60)\nex.refresh()" if control.fresh else ""))
     notebook.settle()
@@ -91,27 +91,36 @@ def _again(notebook: Notebook) -> None:
 def line(network: str, row: dict[str, Any]) -> str:
     """A row in words for the terminal."""
     left = f"{network:<9} {row['title']:<46}"
-    return f"{left} FAILED: {row['error']}" if "error" in row else left + "".join(f"{c:>12}" for c in cells(row))
+    return f"{left} FAILED: {row['error']}" if "error" in row else left + "".join(f"{c:>15}" for c in cells(row))
 
 
 def cells(row: dict[str, Any]) -> list[str]:
-    """Updates a second, first answer, delay, kilobytes, evaluations."""
+    """Updates of events a second, first answer, delay, kilobytes, evaluations."""
     def said(key: str, form: str, scale: float = 1.0) -> str:
         return form.format(row[key] / scale) if key in row else "–"
 
-    return [said("rate", "{:.1f}/s"), said("first", "{:.0f} ms"), said("delay", "{:.0f} ms"), said("bytes", "{:.1f} kB", 1000),
+    pace = f"{row['rate']:.1f} of {row['events']:.0f}/s" if "rate" in row else "–"
+    return [pace, said("first", "{:.0f} ms"), said("delay", "{:.0f} ms"), said("bytes", "{:.1f} kB", 1000),
             said("evaluations", "{:.0f}")]
+
+
+def here() -> dict[str, Any]:
+    """The head of the tables, with how busy the machine is."""
+    return {**head(), "load": os.getloadavg()[0]}
+
+
+def machine(top: dict[str, Any]) -> str:
+    """What was measured on, in a line."""
+    return (f"{top['date']} · {top['processor']}, {top['cores']} cores, load {top['load']:.1f} · torch {top['torch']}, "
+            f"{top['threads']} threads")
 
 
 def table(parts: dict[str, Any]) -> str:
     """Everything that is known, as Markdown."""
-    top = parts["head"]
-    lines = ["# The Explorer under the hand", "",
-             f"{top['date']} · {top['processor']}, {top['cores']} cores · torch {top['torch']}, {top['threads']} threads · "
-             f"load {top['load']:.1f}", "",
+    lines = ["# The Explorer under the hand", "", machine(parts["head"]), "",
              "A real browser on JupyterLab; medians of the drags of each control. Updates: maps (or pictures, readouts) painted "
-             "a second while the hand moves. First: from the last event to the first new map. Delay: from the last event to "
-             "the final map on the screen. Sent: bytes from the kernel to the page, from the first event on."]
+             "a second while the hand moves, of so many events. First: from the last event to the first new map. Delay: from "
+             "the last event to the final map on the screen. Sent: bytes from the kernel to the page, from the first event on."]
     for network in NETWORKS:
         rows = parts.get("networks", {}).get(network, {})
         if rows:
@@ -128,9 +137,10 @@ def keep(found: dict[str, dict[str, Any]], folder: Path = FOLDER) -> dict[str, A
     parts = json.loads(path.read_text()) if path.exists() else {"networks": {}}
     order = {control.name: i for i, control in enumerate(CONTROLS)}
     for network, rows in found.items():
-        merged = {**parts["networks"].get(network, {}), **rows}
+        known = {name: row for name, row in parts["networks"].get(network, {}).items() if name in order}
+        merged = {**known, **rows}
         parts["networks"][network] = dict(sorted(merged.items(), key=lambda item: order.get(item[0], len(order))))
-    parts["head"] = {**head(), "load": os.getloadavg()[0]}
+    parts["head"] = here()
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(parts, indent=1))
     (folder / "bench-ui.md").write_text(table(parts))
@@ -148,7 +158,8 @@ def main() -> int:
     parser.add_argument("--shots", action="store_true", help="screenshots after every drag, into build/shots")
     asked = parser.parse_args()
     started, found = time.monotonic(), {}
-    print(f"{'':<56}" + "".join(f"{words:>12}" for words in ("updates", "first", "delay", "sent", "evaluations")))
+    print(machine(here()) + "\n")
+    print(f"{'':<56}" + "".join(f"{words:>15}" for words in ("updates", "first", "delay", "sent", "evaluations")))
     with browser() as chromium, running() as lab:
         for network in asked.network:
             found[network] = measure(lab, chromium, network, [c for c in CONTROLS if c.name in asked.control], asked.drags,

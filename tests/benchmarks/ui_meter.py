@@ -142,7 +142,7 @@ class Meter:
             self.notebook.until(arrived, 10_000)
             self.notebook.settle()
         except AssertionError as error:
-            raise Unseen(str(error)) from None
+            raise Unseen(f"the last position did not arrive: {error}") from None
         self.rest(150)
         found = self.page.evaluate("swMeter.end()")
         found["forward"], found["error"] = self.notebook.value("[ex.session.stats.forward_samples, ex.error]")
@@ -150,7 +150,7 @@ class Meter:
 
 
 def figures(found: dict[str, Any], sight: str, last: str, moving: bool) -> dict[str, float]:
-    """Of one drag: updates a second, delay in milliseconds, bytes to the page, evaluations.
+    """Of one drag: updates and events a second, delay in milliseconds, bytes to the page, evaluations.
 
     `sight` is what must be seen (map, look, panel, probe, class), `last` the kind of event that gives the last position: a
     DOM event, "slid" (a slider's value changed), "released" (a slider was let go), "dragged" (moved with a button down).
@@ -185,7 +185,10 @@ def figures(found: dict[str, Any], sight: str, last: str, moving: bool) -> dict[
     result |= {"delay": arrived[0] - at, "bytes": sum(entry[2] for entry in log if entry[0] == "bytes"),
               "evaluations": found["forward"]}
     if moving:
-        result["rate"] = 1000 * sum(began <= t <= at for t, _ in seen) / (at - began)
+        span = (at - began) / 1000
+        if span <= 0:
+            raise Unseen(f"a single {last} is no drag")
+        result |= {"rate": sum(began <= t <= at for t, _ in seen) / span, "events": (len(set(events)) - 1) / span}
     return result
 
 
