@@ -76,7 +76,7 @@ def fold(graph: Graph) -> Graph:
         if node.kind == "conv":
             node.weight = node.weight.contiguous(memory_format=torch.channels_last)
             if input_gradient.pays(node.weight, node.options):
-                node.options["strided"] = input_gradient.Strided(node.weight, node.bias, node.options)
+                node.options["through"] = input_gradient.Strided(node.weight, node.bias, node.options)
     _joining(graph)
     return graph
 
@@ -150,15 +150,20 @@ def _activations(graph: Graph) -> dict[int, int]:
 
 
 def _overwriting(graph: Graph) -> None:
-    """Where nobody else reads its input, an activation may write over it and a sum into its first term (no gradients)."""
+    """Where nobody else reads its input, an activation may write over it and a sum into its first term.
+
+    With gradients, too, where the backward pass asks for the result, or for neither: rectifiers and sums.
+    """
     uses = graph.uses()
     for node in graph.nodes:
         fresh = node.inputs and graph.nodes[node.inputs[0]].kind in _FRESH and uses[node.inputs[0]] == 1
         if fresh and node.kind == "pointwise" and node.options.get("word") in IN_PLACE:
             node.options["over"] = IN_PLACE[node.options["word"]]
+            if node.options["word"] == "relu":
+                node.options["through"] = torch.relu_
         elif fresh and node.kind == "add" and graph.nodes[node.inputs[0]].depends and node.inputs[0] != node.inputs[1]:
             alpha = node.options["alpha"]
-            node.options["over"] = lambda a, b, alpha=alpha: a.add_(b, alpha=alpha)
+            node.options["over"] = node.options["through"] = lambda a, b, alpha=alpha: a.add_(b, alpha=alpha)
 
 
 def _joining(graph: Graph) -> None:

@@ -92,7 +92,7 @@ class Graph:
                 continue
             given = [self.value(values, i) for i in node.inputs]
             if torch.is_grad_enabled():
-                quick, over, joined = node.options.get("strided"), None, None
+                quick, over, joined = node.options.get("through"), None, None
             else:
                 quick, over, joined = map(node.options.get, ("quick", "over", "joined"))
             if joined is not None and joined[0] <= until and (joined[1] is None or joined[1] in values):
