@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from saliency_widgets import Session
+from saliency_widgets import regions as R
+from saliency_widgets.demo.imagenet import cat
 from saliency_widgets.engine.fast import SHARE
 from saliency_widgets.engine.incremental import Incremental, Regions
 from saliency_widgets.engine.plan import Estimate
@@ -21,7 +23,20 @@ from .cases import forget
 from .measure import Contender, Patience, cosine, interleave
 
 BATCHES = (1, 4, 8, 16)
+WORK = {"occlusion": "occlusion, window 32, stride 16", "leave_one_out": "leave-one-out, 14 × 14",
+        "superpixels": "about 90 superpixels", "one_region": "one region of 16 px"}
 TIMED = 24  # pictures of full forwards: a share of all
+
+
+def cut(work: str) -> tuple[np.ndarray, list[tuple[int, ...]]]:
+    """For one of `WORK`, labels `(224, 224)` and the sets of regions that are left out."""
+    if work == "occlusion":
+        return R.cells((224, 224), R.windows((224, 224), (32, 32), (16, 16))[0])
+    if work == "superpixels":
+        labels = R.segment(np.asarray(cat()), "slic")
+        return labels, [(r,) for r in range(int(labels.max()) + 1)]
+    labels = R.grid((224, 224), 14, 14)
+    return labels, [(90,)] if work == "one_region" else [(r,) for r in range(196)]
 
 
 class Masked:
@@ -58,9 +73,9 @@ class Masked:
         return self.engine.logits(self.change())
 
     @torch.no_grad()
-    def full(self, batch: int) -> Tensor:
-        """Scores of the first copies, a share of all, each as a whole picture."""
-        return torch.cat([self.fast(part) for part in self.pictures.split(batch)])
+    def full(self, batch: int, model: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Scores of the first copies, a share of all, each as a whole picture; of another model where one is given."""
+        return torch.cat([(model or self.fast)(part) for part in self.pictures.split(batch)])
 
     def through(self, session: Session) -> Tensor:
         """Scores `(N, K)` of all copies as a session on the same model and picture evaluates them, by its own choice."""

@@ -12,13 +12,10 @@ from saliency_widgets.engine.store import STORE
 from saliency_widgets.model.folded import folded
 
 from .cases import LEVEL, Case, forget
-from .incremental import WORK, cut
-from .masked import Masked
+from .masked import WORK, Masked, cut
 from .measure import MIB, Patience, peak, told
 
 Facts = dict[str, Any]
-TITLES = {"occlusion": "occlusion, window 32, stride 16", "leave_one_out": "leave-one-out, 14 × 14",
-          "superpixels": "about 90 superpixels", "one_region": "one region of 16 px"}
 TIMES = 3  # how often a short figure is taken
 
 
@@ -31,10 +28,10 @@ def full_forwards(case: Case, patience: Patience) -> list[Facts]:
     if fast is None:
         raise ValueError(f"there is no fast copy of {case.name}: {reason}")
     rows = []
-    for work in WORK:
+    for work, title in WORK.items():
         masked = Masked(fast, case.x, *cut(work))
         mine, full = masked.against_full(masked.ours, patience)
-        rows.append({"row": work, "title": TITLES[work], "what": full_forwards.__doc__.splitlines()[0].rstrip("."),
+        rows.append({"row": work, "title": title, "what": full_forwards.__doc__.splitlines()[0].rstrip("."),
                      "ours": {**told(mine), "estimate": str(masked.estimate)}, "others": {"full forwards": full}})
     return rows
 
@@ -67,7 +64,7 @@ def opening(case: Case, patience: Patience) -> Facts:
     The first map of many gradients makes the fast copy, the first occlusion plans its groups.
     """
     asked = {"Integrated Gradients, 16 steps": ("integrated_gradients", {"steps": 16}),
-             TITLES["occlusion"]: ("occlusion", {"window": 32, "stride": 16})}
+             WORK["occlusion"]: ("occlusion", {"window": 32, "stride": 16})}
     opens, beyond = [], {words: [] for words in asked}
     for _ in range(TIMES):
         model = copy.deepcopy(case.model)
@@ -89,7 +86,7 @@ def opening(case: Case, patience: Patience) -> Facts:
 def memory(case: Case, patience: Patience) -> Facts:
     """The peak of Integrated Gradients with 20 and with 200 steps: what grows is the stored frames."""
     peaks = {}
-    case.map("integrated_gradients", steps=8)
+    case.map("integrated_gradients", steps=200)  # batch sizes grow until they are settled
     for steps in (20, 200):
         forget()
         with peak() as found:
