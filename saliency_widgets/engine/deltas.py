@@ -39,6 +39,7 @@ class Chunk:
         self._ends = [(int(k.min()), int(k.max())) for k in self.k]
         self._index: dict[tuple, tuple[Tensor, bool]] = {}
         self._last = base.graph.last_uses()
+        self._lifted: dict[int, Tensor] = {}  # dense blocks read the same patch as a whole map again and again
 
     def run(self, d: Tensor) -> Any:
         """From differences in the picture `(n, C, h, w)` to the whole value at the course's stash."""
@@ -65,6 +66,7 @@ class Chunk:
             for i in set(node.inputs):
                 if self._last[i] == number:
                     values.pop(i, None)
+                    self._lifted.pop(i, None)
         return values[self.course.stash]
 
     # Places
@@ -283,7 +285,10 @@ class Chunk:
             d = self._clean(node.inputs[0], given[0])
             height, width = self.graph.nodes[node.inputs[0]].shape[1:]
             return self.base.value(number) + d.sum((2, 3), keepdim=node.options["keepdim"]) / (height * width)
-        given = [self._lift(i, v) if isinstance(v, Patch) else v for i, v in zip(node.inputs, given)]
+        for i, v in zip(node.inputs, given):
+            if isinstance(v, Patch) and i not in self._lifted:
+                self._lifted[i] = self._lift(i, v)
+        given = [self._lifted[i] if isinstance(v, Patch) else v for i, v in zip(node.inputs, given)]
         over = node.options.get("over")
         if "quick" in node.options:
             return node.options["quick"](*given)
