@@ -44,8 +44,12 @@ METER = """
 
   const stage = () => document.querySelector(".sw-explorer .sw-picture");
   const clear = CanvasRenderingContext2D.prototype.clearRect;
+  let looking = false;  // a frame may clear more than once
   CanvasRenderingContext2D.prototype.clearRect = function (...box) {
-    if (meter.log && this.canvas.className === "sw-base") afterFrame((at) => note("look", at));
+    if (meter.log && !looking && this.canvas.className === "sw-base") {
+      looking = true;
+      afterFrame((at) => { looking = false; note("look", at); });
+    }
     return clear.apply(this, box);
   };
   document.addEventListener("load", (event) => {
