@@ -6,6 +6,7 @@
 # make sheets           contact sheets of the progression that tutorials show, into build/sheets
 # make bench            the first sight, and the heart of the comparison with other libraries: build/bench.md, in minutes
 # make bench-full       all of that comparison, hours, resumable
+# make bench-ui         how the Explorer answers a hand in a real browser: build/bench-ui.md, in minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ NOTEBOOK := notebooks/1-first-look.ipynb
 # JupyterLab does not start for root unasked, and in a container everybody is root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test test-all shots bench bench-full zoo sheets bundle bundle-check chromium lint clean
+.PHONY: demo test test-all shots bench bench-full bench-ui zoo sheets bundle bundle-check chromium lint clean
 
 demo: $(VENV)/demo.stamp
 ifdef HEADLESS
@@ -40,6 +41,9 @@ bench-full: $(VENV)/test.stamp
 	$(BIN)/python -m tests.benchmarks --full
 	$(BIN)/python -m tests.benchmarks.adaptive
 	$(BIN)/python -m tests.benchmarks.zoo
+
+bench-ui: $(VENV)/test.stamp chromium
+	$(BIN)/python -m tests.benchmarks.ui
 
 zoo: $(VENV)/test.stamp
 	$(BIN)/python -m tests.zoo.survey

@@ -319,7 +319,9 @@ class Session:
         context, runner, started = self._context(target, on_map is not None), self._opened.runner, time.perf_counter()
         self.stats.plan, self.stats.estimate = method.evaluations(context, params), None
         with self.subject.running(gradients=False):
-            missing, found, ready = foresee(method.run(context.foreseeing(), **params), self.stats.plan, runner.stored)
+            # What is kept whole needs no previews, so it is looked at as if nobody watched.
+            kept = self._context(target, watched=False).foreseeing()
+            missing, found, ready = foresee(method.run(kept, **params), self.stats.plan, runner.stored)
         progress, told = Progress(missing, tell=on_progress), 0
         if not missing:
             self.stats.store_hits += found

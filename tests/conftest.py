@@ -2,6 +2,7 @@
 
 import ipywidgets
 import pytest
+import torch
 
 from saliency_widgets import Explorer
 
@@ -19,3 +20,12 @@ def ex():
     explorer.close()
     left = [type(ipywidgets.widgets.widget._instances[i]).__name__ for i in open_widgets() - before]
     assert [name for name in left if name != "_CanvasManager"] == []
+
+
+@pytest.fixture
+def one_thread():
+    """Tensors this small lose their time to the threads' meetings."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from .benchmarks.__main__ import measure, report
+from .benchmarks.adaptive import errors
 from .benchmarks.cases import Case
 from .benchmarks.compare import compare
+from .benchmarks.masked import Masked
 from .benchmarks.measure import Contender, Patience, cosine, interleave, peak
 from .benchmarks.peers import Peer
 from .benchmarks.record import Record
@@ -68,6 +70,30 @@ def test_a_peer_that_fails_or_is_missing_is_left_out_with_the_reason(case):
     assert row["others"]["there"]["cosine"] == pytest.approx(1)
 
 
+def test_masked_forwards_and_full_ones_give_the_same_scores(case):
+    from saliency_widgets import regions
+    from saliency_widgets.model.folded import folded
+
+    fast, reason = folded(case.model, case.x)
+    assert fast is not None, reason
+    masked = Masked(fast, case.x, *regions.cells(case.size, regions.windows(case.size, (16, 16), (8, 8))[0]))
+    ours, full = masked.ours().numpy(), masked.full(4).numpy()
+    assert ours.shape[0] == 49 and full.shape[0] == 24
+    np.testing.assert_allclose(ours[:24], full, atol=1e-4 * np.abs(full).max())
+    np.testing.assert_allclose(masked.through(case.session).numpy(), ours, atol=1e-4 * np.abs(ours).max())
+    mine, facts = masked.against_full(masked.ours, Patience(0.0))
+    assert facts["rounds"] == len(mine.seconds) == 3 and facts["cosine"] > 0.999
+    assert facts["median"] == pytest.approx(facts["ratio"] * mine.median)
+
+
+def test_the_adaptive_rule_is_compared_with_uniform_steps(case):
+    found = errors(case.session, finest=64)
+    limits = [row["error"] for row in found["uniform"].values()]
+    assert list(found["uniform"]) == ["8", "16", "32", "64", "128"] and limits[:4] == sorted(limits[:4], reverse=True)
+    assert limits[3] == 0 and 8 < found["uniform"]["8"]["adaptive"] <= 17
+    assert found["adaptive"][-1][0] <= 129
+
+
 def test_rounds_are_interleaved_and_end():
     order, patience = [], Patience(0.0)
     contenders = [Contender(name, lambda turn, name=name: order.append(name)) for name in "ab"]
@@ -76,6 +102,9 @@ def test_rounds_are_interleaved_and_end():
     many = [Contender("c", lambda turn: None)]
     interleave(many, Patience(float("inf")))
     assert len(many[0].seconds) == 7
+    once = [Contender("e", lambda turn: None), Contender("f", lambda turn: None, once=True)]
+    interleave(once, patience)
+    assert [len(c.seconds) for c in once] == [3, 1]
     slow = [Contender("d", lambda turn: time.sleep(0.01))]
     interleave(slow, Patience(0.001, time.monotonic() + 60))
     assert len(slow[0].seconds) == 1
@@ -107,9 +136,17 @@ def test_cells_are_kept_one_by_one_and_shown_in_tables_and_a_plot(tmp_path, caps
     again = Record(tmp_path)
     kept = json.loads((tmp_path / "bench.json").read_text())
     assert kept["head"]["threads"] > 0 and set(again.cells()["squeezenet1_0"]) == {"gradient", "memory"}
+    rows = {"64": {"error": 0.05, "adaptive": 41}, "128": {"error": 0.02, "adaptive": None}}
+    again.part("adaptive")["coffee"] = {"uniform": rows}
+    again.part("zoo").update(alexnet={"incremental": True, "estimated": 2.4, "ratio": 1.6, "windows": 169},
+                             vit_l_32={"incremental": False, "reason": "full"},
+                             regnet_y_128gf={"incremental": True, "estimated": 1.3})
     report(again, tmp_path)
     text = (tmp_path / "bench.md").read_text()
     assert "| squeezenet1_0 |" in text and "captum" in text and "bench.svg" in text and "200 steps" in text
+    assert "| coffee | 64 | 0.050 | 41 evaluations |" in text and "more than 128" in text
+    assert "The least ratio is 1.60×, on alexnet." in text
+    assert "| regnet_y_128gf | incremental | 1.30× | by the choice alone |" in text
     texts = [e.text for e in ElementTree.parse(tmp_path / "bench.svg").iter("{http://www.w3.org/2000/svg}text")]
     assert "squeezenet1_0" in texts and any(t.endswith("×") and "." in t for t in texts)
 

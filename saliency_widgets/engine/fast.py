@@ -80,15 +80,18 @@ class Fast:
         engine = STORE.get(self._base)
         if engine is None or engine.model is not model:
             engine = Incremental(model, self.inputs.image, int(STORE.budget * SHARE))
-        change = self._regions(alike)
-        chosen = np.ones(1, dtype=bool) if len(alike) == 1 else engine.worthwhile(change.boxes)
-        if 0 < chosen.sum() < len(alike):
-            alike = [p for p, pays in zip(alike, chosen) if pays]
-            change = self._regions(alike)
-        self.stats.estimate = engine.plan(change.boxes).estimate
-        if not chosen.any() or not self.stats.estimate.incremental:
-            return None
-        return Changes(self.subject, self.stats, engine, self._base, change, alike)
+        change, members = self._regions(alike), alike
+        estimate = engine.plan(change.boxes).estimate
+        pays = np.ones(1, dtype=bool) if len(alike) == 1 else engine.worthwhile(change.boxes)
+        if 0 < pays.sum() < len(alike):  # without those that reach too much the others may do better
+            some = [p for p, one in zip(alike, pays) if one]
+            part = self._regions(some)
+            apart = engine.plan(part.boxes).estimate
+            rest = estimate.full_seconds - apart.full_seconds
+            if apart.incremental and not (estimate.incremental and estimate.seconds < apart.seconds + rest):
+                change, members, estimate = part, some, apart
+        self.stats.estimate = estimate
+        return Changes(self.subject, self.stats, engine, self._base, change, members) if estimate.incremental else None
 
     def _regions(self, probes: Sequence[Probe]) -> Regions:
         first: Without = probes[0].input

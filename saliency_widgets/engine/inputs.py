@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..inpainting import inpainted
 from ..model.outputs import wide
 from ..model.preprocessing import Picture
 from . import probe as P
+from .store import STORE
 
 FILLS = ("black", "white", "mean", "blur", "noise")
 REFERENCES = ("black", "white", "mean", "blur")  # backgrounds where none are given
@@ -50,6 +52,8 @@ class Inputs:
     def __init__(self, picture: Picture, device: torch.device, dtype: torch.dtype, kernels: Any):
         self.picture, self.kernels = picture, kernels
         self.image = picture.x[0].to(device=device, dtype=dtype)
+        self._token = object()  # of what lies in the store for as long as the picture is open
+        weakref.finalize(self, STORE.forget, self._token)
         self._labels: dict[str, Tensor] = {}
         self._signatures: dict[str, list[int]] = {}  # of each region of a label map
         self._given: dict[str, Tensor] = {}  # fills, for as long as the picture is open
@@ -231,7 +235,12 @@ class Inputs:
             case P.OnPath() | P.Without():
                 return self.batch([name])[0]
             case P.Blurred(sigma, of):
-                return self.kernels.gaussian_blur(self.tensor(of), sigma)
+                kept = STORE.get((self._token, name)) if of == P.Image() else None
+                if kept is None:
+                    kept = self.kernels.gaussian_blur(self.tensor(of), sigma)
+                    if of == P.Image():  # a path asks for it again with each window, and a blur costs a third of a gradient
+                        STORE.put((self._token, name), kept)
+                return kept
             case P.Noisy() | P.Shaken():
                 known, noisy = self._noisy
                 if known != name:

@@ -14,7 +14,7 @@ from ..model.graph import Graph, Node
 from .reach import WHOLE, Course, Span, Start, course, reach, sizes
 
 CHUNK = 16       # members of a group that travel together as patches
-BATCH = 32       # whole maps that go on together
+BATCH = 16       # whole maps that go on together; more of EfficientNet-Lite0's were slower, resnet18 did not care
 MULTIPLY = 0.02        # ns a multiply-add of a dense convolution or a linear layer
 MULTIPLY_APART = 0.04  # the same where every channel has its own filter
 PASS = 0.25      # ns a number read or written once

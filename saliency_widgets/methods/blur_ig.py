@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..engine.probe import Evaluation
+from ..model.outputs import wide
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
 from .quadrature import change, coarse_to_fine, covering, even, interval_weights, residual
@@ -71,9 +72,10 @@ def blur_ig(context: Context, *, steps: int, sigma: tuple[float, float], sigma_m
         reply = yield Round([context.gradient(context.blurred(grid[i])) for i in new])
         for (_, evaluation), i in zip(reply, new):
             path.fold(number, i, evaluation)
-        total = path.totals[number]
-        yield path.judged(number, change(total, previous))
-        previous = total
+        if number in path.shown:
+            total = path.totals[number]
+            yield path.judged(number, change(total, previous))
+            previous = total
 
 
 class _Path:
@@ -82,10 +84,11 @@ class _Path:
     def __init__(self, context: Context, grid: Sequence[float], start: float, end: float):
         self.context, self.grid, self.start, self.end = context, grid, start, end
         self.stages = coarse_to_fine(*covering(grid, start, end))
+        # Where nobody watches the map grow, its last change is all that is asked of the stages before the last one.
+        self.shown = range(0 if context.watched else max(0, len(self.stages) - 2), len(self.stages))
         self.weights = [interval_weights([grid[i] for i in stage], start, end) for stage in self.stages]
         self.sharp = context.picture_tensor
-        wide = torch.promote_types(self.sharp.dtype, torch.float32)
-        self.totals = [torch.zeros_like(self.sharp, dtype=wide) for _ in self.stages]
+        self.totals = [torch.zeros_like(self.sharp) for _ in self.stages]
         self.scores: dict[int, float] = {}
         extremes = self.sharp.aminmax(dim=-1)
         self.flat = bool((extremes.max.amax(-1) == extremes.min.amin(-1)).all())  # a blur changes it by rounding only
@@ -96,8 +99,8 @@ class _Path:
     def picture(self, i: int) -> Tensor:
         """The blurred picture at grid point i, made once."""
         if i not in self._pictures:
-            sigma = 0.0 if self.flat else self.grid[i]
-            self._pictures[i] = self.context.kernels.gaussian_blur(self.sharp, sigma)
+            name = self.context.image if self.flat else self.context.blurred(self.grid[i])
+            self._pictures[i] = wide(self.context.inputs.tensor(name))
         return self._pictures[i]
 
     def fold(self, number: int, i: int, evaluation: Evaluation) -> None:
@@ -106,16 +109,16 @@ class _Path:
             raise ValueError(f"the score or its gradient became infinite or NaN at σ = {self.grid[i]:g} px: "
                              f"choose a sigma window without it, or another picture")
         self.scores[i] = evaluation.score
-        for later in range(number, len(self.stages)):
+        for later in range(max(number, self.shown.start), self.shown.stop):
             stage, weights, products = self.stages[later], self.weights[later], [0.0, 0.0]
             at = stage.index(i)
             for side, (j, k) in enumerate(((at - 1, at), (at, at + 1))):
                 if j < 0 or k == len(stage):
                     continue
-                step = evaluation.gradient * (self.picture(stage[j]) - self.picture(stage[k]))
-                products[side] = float(step.sum())
+                step = self.picture(stage[j]) - self.picture(stage[k])
+                products[side] = float(torch.dot(evaluation.gradient.flatten(), step.flatten()))
                 # The left interval knows this point as its right end.
-                self.totals[later].add_(step, alpha=weights[j][1 - side])
+                self.totals[later].addcmul_(evaluation.gradient, step, value=weights[j][1 - side])
             self.products[later][i] = tuple(products)
 
     def judged(self, number: int, moved: float | None) -> Draft:

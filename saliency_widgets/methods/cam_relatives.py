@@ -1,4 +1,4 @@
-"""Grad-CAM's relatives, which weigh the same activations otherwise: all from Grad-CAM's one forward and backward."""
+"""Grad-CAM's relatives, which weigh the same activations otherwise: all from one forward and backward."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from .registry import method
 
 def _from_one_pass(context: Context, layer: str | None, reduction: str) -> Iterator[Round | Draft]:
     name = choose_layer(context, layer)
-    (_, evaluation), = yield Round([gradients_at_layers(context)])
+    (_, evaluation), = yield Round([gradients_at_layers(context, reduction)])
     yield layer_map(context, name, {n: terms[reduction] for n, terms in evaluation.layers.items()})
 
 

@@ -10,6 +10,7 @@ import torch
 
 from ..engine.inputs import FILLS
 from ..engine.probe import Fill, Probe
+from ..model.outputs import wide
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
 from .quadrature import change, coarse_to_fine, covering, even, one_shot, residual, window_weights
@@ -86,6 +87,7 @@ class _Path:
     def __init__(self, context: Context, fill: Fill, alpha: tuple[float, float], multiply: bool):
         self.context, self.fill, self.alpha, self.multiply = context, fill, alpha, multiply
         self.delta = context.picture_tensor - context.inputs.filled(fill)
+        self.slope = wide(self.delta).flatten()
         self.points: dict[float, tuple[float, float]] = {}  # α → (score, ⟨x − x0, gradient⟩)
         self.total: torch.Tensor | None = None
 
@@ -98,7 +100,7 @@ class _Path:
 
     def note(self, alpha: float, evaluation) -> torch.Tensor:
         """Record a point of the path; ValueError where its gradient is not finite."""
-        slope = float((evaluation.gradient * self.delta).sum())
+        slope = float(torch.dot(evaluation.gradient.flatten(), self.slope))
         if not math.isfinite(slope) or not math.isfinite(evaluation.score):
             raise ValueError(f"a value became infinite or NaN at α = {alpha:g}: move the baseline "
                              f"(baseline={str(self.fill)!r} starts where the score or its gradient is not finite)")
@@ -122,8 +124,10 @@ def _nested(paths: list[_Path], steps: int, alpha: tuple[float, float]):
     """
     stages = coarse_to_fine(*covering(even(steps), *alpha))
     grids = [[i / steps for i in stage] for stage in stages]
-    weights = [dict(zip(grid, window_weights(grid, *alpha))) for grid in grids]
-    sums = [[path.accumulator() for path in paths] for _ in stages]
+    # Where nobody watches the map grow, its last change is all that is asked of the stages before the last one.
+    shown = range(len(grids)) if paths[0].context.watched else range(max(0, len(grids) - 2), len(grids))
+    weights = {number: dict(zip(grids[number], window_weights(grids[number], *alpha))) for number in shown}
+    sums = {number: [path.accumulator() for path in paths] for number in shown}
     seen: set[float] = set()
     for number, grid in enumerate(grids):
         new = [a for a in grid if a not in seen]
@@ -133,11 +137,12 @@ def _nested(paths: list[_Path], steps: int, alpha: tuple[float, float]):
         names = [(p, a) for p in range(len(paths)) for a in new]
         for (p, a), (_, evaluation) in zip(names, ask.reply):
             gradient = paths[p].note(a, evaluation)
-            for later in range(number, len(grids)):
+            for later in range(max(number, shown.start), shown.stop):
                 sums[later][p].add_(gradient, alpha=weights[later][a])
-        for path, total in zip(paths, sums[number]):
-            path.total = total
-        yield True
+        if number in shown:
+            for path, total in zip(paths, sums[number]):
+                path.total = total
+            yield True
 
 
 def _adaptive(paths: list[_Path], steps: int, alpha: tuple[float, float]):

@@ -6,12 +6,14 @@ randomisation use the plain clone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import input_gradient
 from .clone import is_script, working_model
 from .graph import Graph, Node, NotTraced
 from .recognise import MONOTONE
@@ -26,6 +28,7 @@ IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
 _JOINED: dict[str, tuple[str, list[float]]] = {
     "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0]), "hardswish": ("hardswish", []), "silu": ("swish", []),
     "sigmoid": ("sigmoid", []), "tanh": ("tanh", [])}
+USUAL = 8  # pictures in a batch for which weights are put in order
 _FRESH = ("conv", "linear", "max_pool", "avg_pool", "add", "affine")  # kinds whose result is memory of their own
 
 
@@ -72,6 +75,8 @@ def fold(graph: Graph) -> Graph:
     for node in graph.nodes:
         if node.kind == "conv":
             node.weight = node.weight.contiguous(memory_format=torch.channels_last)
+            if input_gradient.pays(node.weight, node.options):
+                node.options["through"] = input_gradient.Strided(node.weight, node.bias, node.options)
     _joining(graph)
     return graph
 
@@ -145,26 +150,74 @@ def _activations(graph: Graph) -> dict[int, int]:
 
 
 def _overwriting(graph: Graph) -> None:
-    """Where nobody else reads its input, an activation may write over it and a sum into its first term (no gradients)."""
+    """Where nobody else reads its input, an activation may write over it and a sum into its first term.
+
+    With gradients, too, where the backward pass asks for the result, or for neither: rectifiers and sums.
+    """
     uses = graph.uses()
     for node in graph.nodes:
         fresh = node.inputs and graph.nodes[node.inputs[0]].kind in _FRESH and uses[node.inputs[0]] == 1
         if fresh and node.kind == "pointwise" and node.options.get("word") in IN_PLACE:
             node.options["over"] = IN_PLACE[node.options["word"]]
+            if node.options["word"] == "relu":
+                node.options["through"] = torch.relu_
         elif fresh and node.kind == "add" and graph.nodes[node.inputs[0]].depends and node.inputs[0] != node.inputs[1]:
             alpha = node.options["alpha"]
-            node.options["over"] = lambda a, b, alpha=alpha: a.add_(b, alpha=alpha)
+            node.options["over"] = node.options["through"] = lambda a, b, alpha=alpha: a.add_(b, alpha=alpha)
 
 
 def _joining(graph: Graph) -> None:
-    """Let a convolution apply the activation that alone reads it, where oneDNN runs (float32, on a CPU, no gradients)."""
-    operation = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if torch.backends.mkldnn.is_available() else None
-    uses = graph.uses()
+    """Let oneDNN run the convolutions (float32, on a CPU, no gradients): weights put in order once, and the sum and the
+    activation behind one applied while it writes its result."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+        return
+    uses, last = graph.uses(), graph.last_uses()
+    for node in graph.nodes:
+        if node.kind == "conv" and node.weight.dtype == torch.float32 and not node.weight.is_cuda:
+            node.options["quick"] = Convolution(node, graph.nodes[node.inputs[0]].shape)
     for number, node in enumerate(graph.nodes):
         conv = _single(graph, node, uses, "conv") if node.kind == "pointwise" else None
-        word = node.options.get("word")
-        if operation is None or conv is None or word not in _JOINED or conv.weight.dtype != torch.float32 or conv.weight.is_cuda:
+        if conv is not None and "quick" in conv.options and node.options.get("word") in _JOINED:
+            conv.options["joined"] = number, None, partial(conv.options["quick"], word=node.options["word"])
+        if node.kind != "add" or node.options["alpha"] != 1 or node.inputs[0] == node.inputs[1]:
             continue
-        o, (name, numbers) = conv.options, _JOINED[word]
-        window = list(o["padding"]), list(o["stride"]), list(o["dilation"]), o["groups"], name, numbers, ""
-        conv.options["joined"] = number, lambda x, conv=conv, window=window: operation(x, conv.weight, conv.bias, *window)
+        other, at = sorted(node.inputs)  # what is computed later takes the other term in
+        conv = graph.nodes[at]
+        if "quick" not in conv.options or uses[at] > 1 or last[other] != number or not _writable(graph, other):
+            continue
+        reader = next((i for i, n in enumerate(graph.nodes) if n.inputs == (number,)), None)
+        active = uses[number] == 1 and reader is not None and graph.nodes[reader].options.get("word") == "relu"
+        conv.options["joined"] = reader if active else number, other, partial(
+            conv.options["quick"].plus, word="relu" if active else None)
+        node.options["behind"] = at  # nothing is left to do here where that convolution has written further on
+
+
+def _writable(graph: Graph, number: int) -> bool:
+    """Whether a value is memory of its own that no other value looks into."""
+    node = graph.nodes[number]
+    fresh = node.kind in _FRESH or node.kind == "pointwise" and node.options.get("word") in IN_PLACE
+    return fresh and node.depends and all(n.kind in (*_FRESH, "pointwise", "mean") for n in graph.nodes if number in n.inputs)
+
+
+class Convolution:
+    """A convolution of float32 values by oneDNN, its weights kept in the order oneDNN likes for maps of `shape` `(C, H, W)`."""
+
+    def __init__(self, node: Node, shape: tuple[int, ...]):
+        o = node.options
+        self.bias, self.padding = node.bias, list(o["padding"])
+        self.window = list(o["stride"]), list(o["dilation"]), o["groups"]
+        self.weight = node.weight
+        reorder = getattr(torch.ops.mkldnn, "_reorder_convolution_weight", None)
+        if reorder is not None:
+            self.weight = reorder(node.weight.contiguous(), self.padding, *self.window, [USUAL, *shape])
+
+    def __call__(self, x: Tensor, word: str = "") -> Tensor:
+        """The result, with the activation `word` applied."""
+        name, numbers = _JOINED[word] if word else ("none", [])
+        run = torch.ops.mkldnn._convolution_pointwise.default
+        return run(x, self.weight, self.bias, self.padding, *self.window, name, numbers, "")
+
+    def plus(self, x: Tensor, other: Tensor, word: str | None) -> Tensor:
+        """The result plus `other`, written over it, with ReLU applied where `word` says so."""
+        over = torch.ops.mkldnn._convolution_pointwise_.binary
+        return over(other, x, self.weight, self.bias, self.padding, *self.window, "add", 1.0, word, [], "")

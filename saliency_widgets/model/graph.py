@@ -85,15 +85,21 @@ class Graph:
     def resume(self, values: dict[int, Any], at: int, batch: int, until: int | None = None) -> Any:
         """Run the nodes after number `at`, from the values that are alive there, to `until` (the last one)."""
         until = len(self.nodes) - 1 if until is None else until
-        last = self.last_uses()
+        last, ahead = self.last_uses(), set()
         for number in range(at + 1, until + 1):
             node = self.nodes[number]
-            if node.kind == "constant" or number in values:
+            if node.kind == "constant" or number in values or node.options.get("behind") in ahead:
                 continue
             given = [self.value(values, i) for i in node.inputs]
-            over, joined = (None, None) if torch.is_grad_enabled() else map(node.options.get, ("over", "joined"))
-            if joined is not None and joined[0] <= until:  # with the activation behind it
-                values[joined[0]] = joined[1](*given)
+            if torch.is_grad_enabled():
+                quick, over, joined = node.options.get("through"), None, None
+            else:
+                quick, over, joined = map(node.options.get, ("quick", "over", "joined"))
+            if joined is not None and joined[0] <= until and (joined[1] is None or joined[1] in values):
+                values[joined[0]] = joined[2](*given) if joined[1] is None else joined[2](*given, values.pop(joined[1]))
+                ahead.add(number)
+            elif quick is not None:
+                values[number] = quick(*given)
             else:
                 values[number] = node(batch, *given) if over is None else over(*given)
             for i in set(node.inputs):

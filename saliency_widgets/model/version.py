@@ -42,20 +42,42 @@ class Version:
 def version_of(model: Any, content: bool = True) -> Version:
     """The version of the user's model now.
 
-    For each parameter and buffer: identity, address, `_version`, dtype, device and layout. With `content`,
-    too, a checksum over a strided sample of about 64 numbers per tensor (`_version` alone misses training
+    For each parameter and buffer: identity, address and `_version`. With `content`, too, their dtype, device and
+    layout, a checksum over a strided sample of about 64 numbers per tensor (`_version` alone misses training
     through `.data` or with `fused=True`), the modules, their hooks and their plain attributes (a changed
     `temperature` counts).
     """
     model = unwrap(model)
     if not isinstance(model, nn.Module):
         return Version((id(model),))
+    if not content:
+        return Version(_watched(model))
     modules = list(model.modules())
     tensors = list(_tensors(modules))
     state = tuple(_identity(*entry) for entry in tensors)
-    if not content:
-        return Version(state)
     return Version((state, _structure(modules), _checksum([tensor for _, _, tensor in tensors])))
+
+
+def _watched(model: nn.Module) -> tuple:
+    """Identity, address and `_version` of each tensor, as fast as can be: this runs after every batch."""
+    state, stack, seen = [], [model], {model}
+    while stack:
+        module = stack.pop()
+        if isinstance(module, torch.jit.ScriptModule):
+            state += (_quick(0, tensor) for _, _, tensor in _tensors(list(module.modules())))
+            continue
+        for group in (module._parameters, module._buffers):
+            state += (_quick(id(tensor), tensor) for tensor in group.values() if tensor is not None)
+        for child in module._modules.values():
+            if child is not None and child not in seen:
+                seen.add(child)
+                stack.append(child)
+    return tuple(state)
+
+
+def _quick(identity: int, tensor: Tensor) -> tuple:
+    return (identity, tensor.data_ptr() if tensor.layout is torch.strided else 0,
+            None if tensor.is_inference() else tensor._version)
 
 
 def _tensors(modules: list[nn.Module]) -> Iterator[tuple[str, int, Tensor]]:

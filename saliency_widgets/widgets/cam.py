@@ -73,6 +73,9 @@ class CamPanel(ipywidgets.VBox):
             self.choice.offer(names)
         self.hint = "any layer: no further evaluation" if len(names) > 1 else ""
         chosen = map.details.get("layer") or map.params.get("layer") or self.default
+        if self.choice is not None:  # a hand may be further on already than the map that arrives
+            wanted = getattr(self.choice.params, self.choice.parameter.name) or self.default
+            chosen = wanted if wanted in names else chosen
         frames = choose_frames(names, self.default, chosen)
         titles = {name: layer_title(self.layers[name]) for name in frames if name in self.layers}
         self._syncing = True

@@ -116,6 +116,8 @@ class PathPanel(ipywidgets.VBox):
             self.at.show(picture, f"picture at {self.symbol} <b>{number}</b>")
         if gradient is not None:
             self.gradient.show(paint_size(gradient), "gradient there")
-        if total is not None:
-            first = f"{start:.2f}" if self.plot.end == 1 else f"{start:.1f}"
-            self.total.show(paint_signed(total), f"sum <b>{first} – {number}</b>")
+        if total is None and picture is None:
+            return
+        first = f"{start:.2f}" if self.plot.end == 1 else f"{start:.1f}"
+        words = f"sum <b>{first} – {number}</b>" if total is not None or value <= start else "no sum: this rule has no parts"
+        self.total.show(paint_signed(np.zeros(picture.shape[:2]) if total is None else total), words)

@@ -27,7 +27,7 @@ from .report import told, write
 from .suite import HEART, WORKS
 
 MINUTES = 7.0  # for the heart; the first-sight table takes the rest of ten
-SPEND = {"heart": 10.0, "full": 60.0}  # seconds a cell that are worth more rounds
+SPEND = {"heart": 10.0, "full": 90.0}  # seconds a cell that are worth more rounds
 
 
 def measure(record: Record, part: str, cells: Iterable[tuple[str, str]], patience: Patience, size: int = 224) -> list[str]:

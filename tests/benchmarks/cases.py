@@ -29,6 +29,12 @@ def network(name: str, size: int = 224) -> tuple[nn.Module, Tensor]:
     return model, x
 
 
+def forget() -> None:
+    """Empty the store: evaluations and base activations; what is open stays open, a model's fast copy stays as it is."""
+    budget, STORE.budget = STORE.budget, 0
+    STORE.budget = budget
+
+
 class Case:
     """A network, its picture `(1, 3, H, W)`, an open session on both, and what the works share.
 
@@ -50,10 +56,6 @@ class Case:
     def renew(self) -> None:
         """A new twin: a peer that fails leaves its hooks behind."""
         self.twin = copy.deepcopy(self.model)
-
-    def forget(self) -> None:
-        """Forget everything that was evaluated; the session stays open and the model's fast copy as it is."""
-        STORE.forget(self.session.subject.uid)
 
     def map(self, name: str, **params: Any) -> SaliencyMap:
         """A map as a person asks for it."""

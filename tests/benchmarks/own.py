@@ -11,14 +11,11 @@ import saliency_widgets as sw
 from saliency_widgets.engine.store import STORE
 from saliency_widgets.model.folded import folded
 
-from .cases import LEVEL, Case
-from .incremental import WORK, cut
-from .masked import Masked
+from .cases import LEVEL, Case, forget
+from .masked import WORK, Masked, cut
 from .measure import MIB, Patience, peak, told
 
 Facts = dict[str, Any]
-TITLES = {"occlusion": "occlusion, window 32, stride 16", "leave_one_out": "leave-one-out, 14 × 14",
-          "superpixels": "about 90 superpixels", "one_region": "one region of 16 px"}
 TIMES = 3  # how often a short figure is taken
 
 
@@ -31,10 +28,10 @@ def full_forwards(case: Case, patience: Patience) -> list[Facts]:
     if fast is None:
         raise ValueError(f"there is no fast copy of {case.name}: {reason}")
     rows = []
-    for work in WORK:
+    for work, title in WORK.items():
         masked = Masked(fast, case.x, *cut(work))
-        mine, full = masked.against_full(patience)
-        rows.append({"row": work, "title": TITLES[work], "what": full_forwards.__doc__.splitlines()[0].rstrip("."),
+        mine, full = masked.against_full(masked.ours, patience)
+        rows.append({"row": work, "title": title, "what": full_forwards.__doc__.splitlines()[0].rstrip("."),
                      "ours": {**told(mine), "estimate": str(masked.estimate)}, "others": {"full forwards": full}})
     return rows
 
@@ -50,7 +47,7 @@ def previews(case: Case, patience: Patience) -> Facts:
             ("occlusion, window 32, stride 16", "occlusion", {"window": 32, "stride": 16})):
         shares, firsts = [], []
         for turn in range(TIMES + 1):
-            case.forget()
+            forget()
             seen: list[float] = []
             started = time.perf_counter()
             case.session.run(name, params, on_map=lambda found, seen=seen: seen.append(time.perf_counter()))
@@ -62,39 +59,40 @@ def previews(case: Case, patience: Patience) -> Facts:
 
 
 def opening(case: Case, patience: Patience) -> Facts:
-    """What is paid once: opening a session, and what the first gradient and the first masked forwards take beyond the second."""
-    opens, extra = [], {"gradient": [], "occlusion": []}
-    window = max(8, case.size[0] // 4)
-    params = {"gradient": {}, "occlusion": {"window": window, "stride": window}}
+    """What is paid once: opening a session, and what the first maps take beyond the second ones like them.
+
+    The first map of many gradients makes the fast copy, the first occlusion plans its groups.
+    """
+    asked = {"Integrated Gradients, 16 steps": ("integrated_gradients", {"steps": 16}),
+             WORK["occlusion"]: ("occlusion", {"window": 32, "stride": 16})}
+    opens, beyond = [], {words: [] for words in asked}
     for _ in range(TIMES):
         model = copy.deepcopy(case.model)
         started = time.perf_counter()
         session = sw.Session(model, case.x)
         opens.append(time.perf_counter() - started)
-        for name, given in params.items():
+        for words, (name, params) in asked.items():
             times = []
             for _ in range(2):
-                STORE.forget(session.subject.uid)
+                forget()
                 started = time.perf_counter()
-                session.map(name, **given)
+                session.map(name, **params)
                 times.append(time.perf_counter() - started)
-            extra[name].append(times[0] - times[1])
-        session.close()
-    median = statistics.median
-    return {"opening": {"opening a session": median(opens), "once, at the first gradient": median(extra["gradient"]),
-                        "once, at the first masked forwards": median(extra["occlusion"])}}
+            beyond[words].append(times[0] - times[1])
+    return {"opening": {"opening a session": statistics.median(opens),
+                        **{f"first {words}": statistics.median(found) for words, found in beyond.items()}}}
 
 
 def memory(case: Case, patience: Patience) -> Facts:
     """The peak of Integrated Gradients with 20 and with 200 steps: what grows is the stored frames."""
     peaks = {}
-    case.map("integrated_gradients", steps=8)
+    case.map("integrated_gradients", steps=200)  # batch sizes grow until they are settled
     for steps in (20, 200):
-        case.forget()
+        forget()
         with peak() as found:
             case.map("integrated_gradients", steps=steps)
         peaks[f"{steps} steps"] = found.mib
-    case.forget()
+    forget()
     return {"memory": {**peaks, "budget of the store": STORE.budget / MIB}}
 
 

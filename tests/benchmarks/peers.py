@@ -32,7 +32,8 @@ class Peer:
 
     `default` is the batch size that it takes by itself (ALL: everything at once), told beside its best where it is not
     among those searched. `check` gives our map and theirs where chance must first be made the same. `view` shows our map
-    as the library shows its own. `remark` says what differs where the maps are not the same.
+    as the library shows its own. `warm` is a shorter call that warms up as well. `remark` says what differs where the
+    maps are not the same.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Peer:
     default: str | None = None
     check: Callable[[Case], tuple[Any, Any]] | None = None
     view: Callable[[Any], Any] = np.asarray
+    warm: Call | None = None
     remark: str = ""
 
     @property

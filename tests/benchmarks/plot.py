@@ -14,7 +14,7 @@ WIDTH, MARGIN, GAP = 960, 28, 32
 NAME, VALUE = 88, 46  # room for a network's name, and for the number behind the longest bar
 BAR, PITCH = 9, 15
 NEXT = ("alpha_window", "twice_the_steps", "edited_region", "another_class")
-TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 Bar = tuple[str, float, bool]  # network, ratio, whether the maps are the same
 
 

@@ -188,7 +188,7 @@ def _adaptive(found: Facts) -> list[str]:
 def _zoo(found: Facts) -> list[str]:
     chosen = {n: f for n, f in found.items() if f.get("incremental")}
     timed = {n: f for n, f in chosen.items() if "ratio" in f}
-    lines = ["## Never slower than full forwards", "",
+    lines = ["## The zoo: incremental forwards against full ones", "",
              f"Occlusion, window 32, stride 16, on {len(found)} architectures of torchvision: on {len(chosen)} the cost estimate "
              f"chooses incremental forwards, timed on {len(timed)} of them against folded channels-last full forwards "
              f"(median of seven rounds)."]

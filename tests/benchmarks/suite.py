@@ -83,7 +83,8 @@ def _one(name: str, title: str, what: str, run: Callable[[Case, int], Any], *pee
     return Work(name, what, (Row(name, title, run),), peers, **how)
 
 
-SHAP_DEEP = Peer("shap", "shap", P.shap_deeplift, remark="shap's DeepExplainer with the one background")
+OVERWRITTEN = "it reads a layer after what follows in place has overwritten it"
+OTHER_RULES = "off at overlapping max-pooling, functional and other activations"
 
 WORKS: dict[str, Work] = {work.name: work for work in (
     _one("gradient", "gradient", "one gradient, one picture", _values("gradient"),
@@ -117,14 +118,15 @@ WORKS: dict[str, Work] = {work.name: work for work in (
          _values("blur_ig", rule="pair"), Peer("PAIR", "saliency", P.pair_blur(100), P.pair_blur_pilot)),
     _one("grad_cam", "Grad-CAM, one layer",
          "the map of the default layer at the picture's size; our one pass reads every layer", _cam,
-         Peer("grad-cam", "pytorch_grad_cam", P.grad_cam_one, view=P.from_zero), Peer("captum", "captum", P.captum_cam)),
+         Peer("grad-cam", "pytorch_grad_cam", P.grad_cam_one, view=P.from_zero, remark=OVERWRITTEN),
+         Peer("captum", "captum", P.captum_cam)),
     _one("grad_cam_layers", "Grad-CAM, every layer",
          "the maps of all layers with positions, each at the picture's size: one pass; grad-cam takes one layer after the other",
-         _cams, Peer("grad-cam", "pytorch_grad_cam", P.grad_cam_all, view=P.from_zero,
-                     remark="it reads a layer after what follows in place has overwritten it")),
-    _one("deeplift", "DeepLIFT", "rescale rule against zeros", _values("deeplift", baseline=_nothing),
-         Peer("captum", "captum", P.captum_deeplift, remark="off at overlapping max-pooling, functional and other activations"),
-         SHAP_DEEP),
+         _cams, Peer("grad-cam", "pytorch_grad_cam", P.grad_cam_all, view=P.from_zero, warm=P.grad_cam_one, remark=OVERWRITTEN)),
+    _one("deeplift", "DeepLIFT", "rescale rule against zeros; shap's DeepExplainer has the zeros for its one background",
+         _values("deeplift", baseline=_nothing),
+         Peer("captum", "captum", P.captum_deeplift, remark=OTHER_RULES),
+         Peer("shap", "shap", P.shap_deeplift, remark=OTHER_RULES)),
     _one("expected_gradients", "expected gradients, 200 draws",
          "200 gradients between two backgrounds and the picture; every library draws for itself: maps are compared with the "
          "same draws, 4 of them", _values("expected_gradients", n=DRAWS, backgrounds=BACKGROUNDS),

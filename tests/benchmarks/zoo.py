@@ -3,9 +3,9 @@
     python -m tests.benchmarks.zoo                 all of them at 224 px; goes on where it stopped
     python -m tests.benchmarks.zoo resnet18 vgg11  these again
 
-Where the cost estimate chooses incremental forwards they are timed against folded channels-last full forwards, the median
-of seven interleaved rounds; slow networks on fewer rows of windows (which is harder for us: smaller groups), the largest
-by the choice alone.
+Where a session chooses incremental forwards they are timed, in the session, against folded channels-last full forwards: the
+median of seven interleaved rounds; slow networks on fewer rows of windows (which is harder for us: smaller groups), the
+largest by the choice alone.
 """
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ import time
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from saliency_widgets import Session
 from saliency_widgets import regions as R
-from saliency_widgets.model.folded import Folded, folded
+from saliency_widgets.model.folded import folded
 from tests.networks import calibrated, smooth_pictures
 from tests.zoo.survey import SLOW_LAST, architectures
 
@@ -33,8 +35,8 @@ LEAST = 0.95  # of full forwards: what must not be missed where incremental forw
 ROWS = ((0.12, 13), (0.25, 7), (0.6, 4))
 
 
-def fast(name: str) -> tuple[Folded | None, str, torch.Tensor]:
-    """The fast copy of an architecture, or the reason why there is none, and a picture for it.
+def opened(name: str) -> tuple[nn.Module, Tensor]:
+    """An architecture and a picture for it.
 
     The largest ones keep their random weights: calibrating them takes minutes, and no time is measured on them.
     """
@@ -42,36 +44,40 @@ def fast(name: str) -> tuple[Folded | None, str, torch.Tensor]:
         import torchvision
 
         torch.manual_seed(0)
-        model, x = getattr(torchvision.models, name)(weights=None).eval(), smooth_pictures(1, SIZE, 2)
-    else:
-        model, x, _ = calibrated(name, SIZE, dtype=torch.float32)
-    return *folded(model, x), x
+        return getattr(torchvision.models, name)(weights=None).eval(), smooth_pictures(1, SIZE, 2)
+    model, x, _ = calibrated(name, SIZE, dtype=torch.float32)
+    return model, x
 
 
-def examine(name: str, size: int = SIZE) -> dict[str, Any]:
+def examine(name: str) -> dict[str, Any]:
     """What was chosen on an architecture and, where that is incremental and affordable, its ratio."""
-    model, reason, x = fast(name)
-    if model is None:
+    model, x = opened(name)
+    fast, reason = folded(model, x)
+    if fast is None:
         return {"incremental": False, "reason": f"full forwards: {reason}"}
-    boxes, (rows, columns) = R.windows((size, size), WINDOW, STRIDE)
-    labels, sets = R.cells((size, size), boxes)
-    masked = Masked(model, x, labels, sets)
-    estimate = masked.estimate
-    facts: dict[str, Any] = {"incremental": estimate.incremental, "estimated": estimate.full_seconds / estimate.seconds,
-                             "reason": str(estimate)}
-    if not estimate.incremental or name in SLOW_LAST:
+    boxes, (rows, columns) = R.windows((SIZE, SIZE), WINDOW, STRIDE)
+    labels, sets = R.cells((SIZE, SIZE), boxes)
+    masked = Masked(fast, x, labels, sets)
+    facts: dict[str, Any] = {"incremental": masked.chosen, "reason": str(masked.estimate),
+                             "estimated": masked.estimate.full_seconds / masked.estimate.seconds}
+    if name in SLOW_LAST:
         return facts
-    with torch.no_grad():
-        model(masked.pictures[:4])
-        started = time.perf_counter()
-        model(masked.pictures[:4])
-        facts["forward"] = (time.perf_counter() - started) / 4
+    masked.full(4)
+    started = time.perf_counter()
+    masked.full(4)
+    facts["forward"] = (time.perf_counter() - started) / len(masked.pictures)
     taken = next((count for limit, count in ROWS if facts["forward"] <= limit), 0)
     if taken:
-        few = sets[:columns * min(taken, rows)]
-        mine, full = Masked(model, x, labels, few).against_full(Patience(spend=float("inf")))
-        facts |= {"windows": len(few), "rounds": MOST, "ours": mine.median, "full": full["median"], "batch": full["batch"],
-                  "ratio": full["ratio"], "cosine": full["cosine"]}
+        few = Masked(fast, x, labels, sets[:columns * min(taken, rows)])
+        session = Session(model, x)
+        few.through(session)
+        stats = session.stats
+        facts |= {"incremental": stats.masked_samples > 0, "masked": stats.masked_samples, "windows": len(few.sets),
+                  "reason": str(stats.estimate)}
+        if facts["incremental"]:
+            mine, full = few.against_full(lambda: few.through(session), Patience(spend=float("inf")))
+            facts |= {"rounds": MOST, "ours": mine.median, "full": full["median"], "batch": full["batch"],
+                      "ratio": full["ratio"], "cosine": full["cosine"]}
     return facts
 
 

@@ -4,17 +4,14 @@ They live as long as this folder's tests: a Playwright that stays open would kee
 """
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.chromium import launched
 
-from .lab import Lab
-from .notebook import DEMO, PRELUDE, Notebook
+from .lab import Lab, running
+from .notebook import DEMO, Notebook
 
 
 @pytest.fixture(scope="package")
@@ -24,11 +21,8 @@ def chromium() -> Iterator:
 
 @pytest.fixture(scope="package")
 def lab(chromium) -> Iterator[Lab]:
-    folder = Path(tempfile.mkdtemp(prefix="sw-lab-"))
-    server = Lab(folder)
-    yield server
-    server.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    with running() as server:
+        yield server
 
 
 @pytest.fixture
@@ -36,23 +30,18 @@ def open_notebook(chromium, lab) -> Iterator[Callable[..., Notebook]]:
     """`open_notebook(cells, width=, height=, theme=, run=, **context)`: the notebook, with its Explorer in sight."""
     opened = []
 
-    def open_it(cells=DEMO, *, width=1070, height=1000, theme="light", run=True, **context) -> Notebook:
-        frame = chromium.new_context(viewport={"width": width, "height": height}, **context)
-        notebook = Notebook(frame.new_page(), lab, lab.write([PRELUDE, *cells]))
-        opened.append((frame, notebook))
-        notebook.open()
-        notebook.set_theme(theme)
-        if run:
-            notebook.run_all()
-            notebook.first_sight()
+    def open_it(cells=DEMO, *, theme="light", run=True, **window) -> Notebook:
+        notebook = Notebook.window(chromium, lab, cells, **window)
+        opened.append(notebook)
+        notebook.begin(theme, run)
         return notebook
 
     yield open_it
-    for _, notebook in opened:
+    for notebook in opened:
         notebook.close()
-    errors = [error for _, notebook in opened for error in notebook.errors]
-    for frame, _ in opened:
-        frame.close()
+    errors = [error for notebook in opened for error in notebook.errors]
+    for notebook in opened:
+        notebook.leave()
     assert errors == [], "the page raised errors"
 
 

@@ -3,12 +3,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,3 +108,17 @@ class Lab:
             self._process.kill()
             self._process.wait(20)
         self._log.close()
+
+
+@contextmanager
+def running() -> Iterator[Lab]:
+    """A JupyterLab in a folder of its own while inside; both are gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="sw-lab-"))
+    try:
+        lab = Lab(folder)
+        try:
+            yield lab
+        finally:
+            lab.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ SAMPLE = """(step) => {
 class Notebook:
     """A page with a notebook. Coordinates `(x, y)` are pixels of the picture; `ex` is the Explorer in the kernel."""
 
-    def __init__(self, page: Any, lab: Lab, name: str):
+    def __init__(self, page: Any, lab: Lab, name: str, scripts: Iterable[str] = ()):
         self.page, self.lab, self.name = page, lab, name
         self.errors: list[str] = []
         self.sent: list[bytes] = []  # what went to the kernel
@@ -66,13 +67,33 @@ class Notebook:
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("websocket", self._listen)
-        page.add_init_script(WATCH)
+        for script in (WATCH, *scripts):
+            page.add_init_script(script)
 
     def _listen(self, socket: Any) -> None:
         if "/channels" in socket.url:
             socket.on("framesent", lambda data: self.sent.append(data if isinstance(data, bytes) else data.encode()))
 
     # ---- the notebook
+
+    @classmethod
+    def window(cls, chromium: Any, lab: Lab, cells: Sequence[str] = DEMO, *, width: int = 1070, height: int = 1000,
+               scripts: Iterable[str] = (), **context: Any) -> Notebook:
+        """A new window for a notebook of these cells; `scripts` run in its page before anything else there."""
+        frame = chromium.new_context(viewport={"width": width, "height": height}, **context)
+        return cls(frame.new_page(), lab, lab.write([PRELUDE, *cells]), scripts)
+
+    def begin(self, theme: str = "light", run: bool = True) -> None:
+        """Open the notebook, run its cells, and wait for the Explorer's first map."""
+        self.open()
+        self.set_theme(theme)
+        if run:
+            self.run_all()
+            self.first_sight()
+
+    def leave(self) -> None:
+        """Close the window."""
+        self.page.context.close()
 
     def open(self) -> None:
         """Load the page and wait for its kernel."""
@@ -135,9 +156,9 @@ class Notebook:
         data = base64.b64decode(self.run("print(base64.b64encode(_a.tobytes()).decode())"))
         return np.frombuffer(data, np.float64).reshape(shape)
 
-    def until(self, expression: str) -> None:
+    def until(self, expression: str, patience: int = PATIENCE) -> None:
         """Wait until the kernel says so: what a hand does arrives there on its own way, not before our next question."""
-        end = time.monotonic() + PATIENCE / 1000
+        end = time.monotonic() + patience / 1000
         while not self.value(f"bool({expression})"):
             assert time.monotonic() < end, f"never came true in the kernel: {expression}"
             self.page.wait_for_timeout(100)

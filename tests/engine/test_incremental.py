@@ -15,18 +15,10 @@ from saliency_widgets.model.folded import folded
 from tests.networks import calibrated, smooth_pictures
 from tests.small import small, tensor
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SIX = ("squeezenet1_0", "resnet18", "mobilenet_v2", "vgg16", "resnet50", "densenet121")
 MORE = ("googlenet", "shufflenet_v2_x1_0", "mobilenet_v3_small", "regnet_y_400mf",
         pytest.param("convnext_tiny", marks=pytest.mark.slow), pytest.param("vit_b_16", marks=pytest.mark.slow))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small tensors: threads that wait for each other cost more than they bring."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def ready(model, x):

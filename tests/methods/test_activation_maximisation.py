@@ -8,14 +8,7 @@ from saliency_widgets import Session, explain
 from saliency_widgets.methods.activation_maximisation import CLIP, Painter, roughness
 from tests.small import small, tensor
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Steps this small lose their time to the threads' meetings."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Linear(nn.Module):

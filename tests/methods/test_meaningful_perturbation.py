@@ -12,16 +12,8 @@ from saliency_widgets.methods.perturbation_mask import LEVELS, Crossfade, Enlarg
 from saliency_widgets.model.preprocessing import PixelSpace
 from tests.small import small, tensor
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 PATCH = slice(6, 14), slice(18, 26)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Steps this small lose their time to the threads' meetings."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Patch(nn.Module):

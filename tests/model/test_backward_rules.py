@@ -8,24 +8,10 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from saliency_widgets.model.backward_rules import RULES, Rewriting, detour
+from tests.gate import Gate
 
 torch.manual_seed(0)
 X = torch.randn(2, 3, 9, 9, dtype=torch.float64)
-
-
-class Gate(torch.autograd.Function):
-    """A ReLU whose backward pass is written out: guided (with the forward mask) or deconvnet (without)."""
-
-    @staticmethod
-    def forward(ctx, x, guided):
-        ctx.save_for_backward(x)
-        ctx.guided = guided
-        return x.clamp(min=0)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        gradient = gradient * (gradient > 0)
-        return gradient * (ctx.saved_tensors[0] > 0) if ctx.guided else gradient, None
 
 
 def statement(x):

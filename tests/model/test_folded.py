@@ -126,3 +126,42 @@ def test_activations_joined_to_convolutions(activation):
     with torch.no_grad():
         assert torch.allclose(fast(x().float()), model(x().float()), rtol=1e-5, atol=1e-6)
     assert torch.allclose(fast(x().float()), model(x().float()), rtol=1e-5, atol=1e-6)
+
+
+class Residual(nn.Module):
+    """Sums in either order, with and without a ReLU behind, and one whose other term is read again or looked into."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convs = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1, groups=g) for g in (1, 1, 8, 2, 1, 1))
+        self.first, self.down = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 1)
+
+    def forward(self, x):
+        a, b, c, d, e, f = self.convs
+        x = torch.relu(self.first(x))
+        x = torch.relu(b(torch.relu(a(x))) + x)
+        x = torch.relu(self.down(x) + c(x))
+        y = d(x) + x
+        y = e(y) + y * 2 + x.chunk(2, 1)[0].repeat(1, 2, 1, 1)
+        z = torch.relu(y)
+        return (f(z) + z + (y - z)).mean((2, 3))
+
+
+def test_sums_joined_to_convolutions():
+    model = Residual().eval()
+    fast, reason = folded(model, x(1).float())
+    joined = [node.options["joined"] for node in fast.graph.nodes if "joined" in node.options]
+    assert reason == "" and sum(other is not None for _, other, _ in joined) == 2
+    pictures = x(3).float()
+    given = pictures.clone()
+    wanted = model(pictures)
+    with torch.no_grad():
+        for _ in range(2):
+            assert torch.allclose(fast(pictures), wanted, rtol=1e-4, atol=1e-5)
+        for number, node in enumerate(fast.graph.nodes):  # stopped and taken up again anywhere
+            if number in fast.graph.cuts() and node.depends:
+                value = fast.graph.resume({0: pictures.clone()}, 0, 3, number)
+                assert torch.allclose(fast.graph.resume({number: value}, number, 3), wanted, rtol=1e-4, atol=1e-5)
+    assert torch.equal(pictures, given)
+    assert torch.allclose(fast(pictures), wanted, rtol=1e-4, atol=1e-5)

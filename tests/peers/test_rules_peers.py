@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from saliency_widgets import Session
 from saliency_widgets.model.backward_rules import Rewriting
 from tests import networks
+from tests.gate import Gate
 
 SIZE = 64
 
@@ -37,19 +38,6 @@ def ruled(model, x, target, rule, reference=None):
 def close(ours, theirs, tolerance=1e-8):
     theirs = theirs.detach().numpy()
     np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max(), rtol=0)
-
-
-class Gate(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, guided):
-        ctx.save_for_backward(x)
-        ctx.guided = guided
-        return x.clamp(min=0)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        gradient = gradient.clamp(min=0)
-        return gradient * (ctx.saved_tensors[0] > 0) if ctx.guided else gradient, None
 
 
 class GateModule(nn.Module):

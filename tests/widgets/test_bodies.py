@@ -190,3 +190,25 @@ def test_the_noise_of_a_smoothed_map_is_told_in_input_units_and_in_pixels(panel)
     details = {"n": 25, "sigma": 0.5, "sigma_pixels": 0.1125}
     body.show(a_map(np.ones((3, 8, 8)), "smoothgrad", {"n": 25, "level": 0.15}, details=details))
     assert "σ 0.5 input units: 0.113 of the pixel range, or 29 of 255" in body.source.value and "1706.03825" in body.source.value
+
+
+def test_a_map_that_comes_late_does_not_take_the_film_back(panel):
+    body, params = panel.bodies["grad_cam"], panel.params["grad_cam"]
+    names = [name for name in body.layers]
+    maps = {name: np.ones((2, 2)) for name in names}
+    body.show(a_map(np.ones((1, 2, 2)), "grad_cam", params.values(), details={"layer": "b", "maps": maps}))
+    assert body.film.names[body.film.selected] == "b"
+    params.layer = "a"  # the hand has moved on; the map of "b" for another class arrives after that
+    body.show(a_map(np.ones((1, 2, 2)), "grad_cam", {"layer": "b"}, details={"layer": "b", "maps": maps}))
+    assert body.film.names[body.film.selected] == "a"
+
+
+def test_the_sum_so_far_is_that_of_the_point_or_nothing(panel):
+    body, picture = panel.bodies["integrated_gradients"], np.zeros((4, 4, 3), np.uint8)
+    body.show_point(0.4, 0.2, picture, None, np.ones((4, 4)))
+    assert "0.20 – 0.40" in body.total.caption.value
+    before = body.total.image.value
+    body.show_point(0.2, 0.2, picture, None, None)
+    assert "0.20 – 0.20" in body.total.caption.value and body.total.image.value != before
+    body.show_point(0.6, 0.2, picture, None, None)
+    assert "no sum" in body.total.caption.value
