@@ -160,6 +160,8 @@ class Cutting:
                 self._chosen = edit.apply(regions, self.session.picture.shown, self._chosen)
                 with self._publishing():
                     self._show_cut()
+                    if edit.op == "choose":
+                        self.face.method.bodies[method].menu.value = True
                 if self._newest is told:  # nothing changed: go on with what a drag may have interrupted
                     self._ask()
             except (ValueError, LookupError, TypeError) as error:

@@ -70,6 +70,10 @@ class Regions:
     def __len__(self) -> int:
         return int(self._cut.labels.max()) + 1
 
+    def __getitem__(self, place: Any) -> Any:
+        """The region at a pixel: `regions[y, x]`; slices give a part of the label map."""
+        return self.labels[place]
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self._cut.labels, dtype=dtype, copy=True)
 

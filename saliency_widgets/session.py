@@ -236,7 +236,8 @@ class Session:
         o = self._opened
         known = Knowledge(o.layers, o.default_layer, o.scores.numel(), self.space, o.scores.numel() > LARGE_OUTPUT,
                           o.references, self.weights,
-                          lambda: find_head(self.subject.clone, o.layers, o.inputs.image[None], self.subject.select))
+                          lambda: find_head(self.subject.clone, o.layers, o.inputs.image[None], self.subject.select),
+                          o.runner.stored)
         return Context(o.inputs, self._score(target), known, watched)
 
     def weights(self, layer: str) -> torch.Tensor | None:

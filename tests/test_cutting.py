@@ -177,3 +177,51 @@ def test_a_drag_tells_what_its_drawing_would_drop(cut):
     assert cut.wait() and cut.regions.undoable == 1 and len(cut.regions) == 17
     cut.regions.off = (16,)
     assert cut.wait() and cut.session.stats.forward_samples == 1 + 4, "the drawn region was known; four cells lost pixels"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_any_edits_the_live_map_is_that_from_scratch(cut, seed):
+    rng, held = np.random.default_rng(seed), cut.regions.state
+    for op in rng.choice(["rectangle", "lasso", "brush", "erase", "merge", "split", "grow", "toggle", "undo"], 8):
+        points = tuple(map(tuple, rng.uniform(0, 32, (2 if op == "rectangle" else 4, 2)).tolist()))
+        before = cut.regions.state
+        cut._edit(Edit(str(op), points, radius=float(rng.uniform(1, 5))))
+        assert cut.regions.state is not before or cut.error or op == "undo"
+        assert np.array_equal(np.unique(cut.regions.labels), np.arange(len(cut.regions)))
+    assert cut.wait()
+    shown, drops = cut.maps["leave_one_out"], plain_drops(cut)
+    assert np.array_equal(shown.regions, cut.regions.labels)
+    np.testing.assert_allclose(shown.region_scores, drops, atol=1e-9)
+    if cut.regions.off:
+        found = cut.session.without(cut.regions.labels, cut.regions.off)
+        assert f"{found.before:.3f} → {found.after:.3f}" in body(cut).numbers.value
+    while cut.regions.undo():
+        pass
+    assert cut.regions.state.same(held) and cut.wait()
+    np.testing.assert_allclose(cut.maps["leave_one_out"].region_scores, plain_drops(cut), atol=1e-9)
+
+
+def test_superseded_questions_of_a_drag_are_dropped(cut):
+    cut._edit(Edit("rectangle", ((1.0, 1.0), (9.0, 9.0)), after=12))
+    cut._edit(Edit("rectangle", ((1.0, 1.0), (8.0, 9.0)), sketch=12))
+    assert cut.wait() and cut.face.stage.canvas.sketch == {} and cut.maps["leave_one_out"].regions.max() == len(cut.regions) - 1
+    cut._edit(Edit("rectangle", ((1.0, 1.0), (8.0, 9.0)), sketch=13))
+    assert cut.wait() and cut.face.stage.canvas.sketch["number"] == 13
+    cut._edit(Edit("cancel", after=13))
+    assert cut.wait() and cut.regions.undoable == 1
+
+
+def test_hands_and_code_at_once_end_on_one_state(cut):
+    import threading
+
+    def switch(region):
+        for _ in range(6):
+            cut._edit(Edit("toggle", region=region))
+
+    threads = [threading.Thread(target=switch, args=(region,)) for region in range(4)]
+    [t.start() for t in threads]
+    cut.regions.rectangle(20, 20, 28, 28)
+    [t.join(20) for t in threads]
+    assert not any(t.is_alive() for t in threads) and cut.wait() and cut.error == ""
+    assert cut.face.stage.canvas.off == sorted(cut.regions.off)
+    assert np.array_equal(cut.maps["leave_one_out"].regions, cut.regions.labels)

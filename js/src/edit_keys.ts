@@ -25,6 +25,7 @@ const EDITS: Record<string, EditOp> = {
   ">": "grow",
   "<": "shrink",
   f: "finer",
+  n: "choose",
 };
 
 /** Whether the key means something while regions can be edited, and then does it. */

@@ -5,7 +5,7 @@ export interface Wishes {
   /** Probe at (fx, fy), in shares of the stage. */
   point(fx: number, fy: number): void;
   leave(): void;
-  click(): void;
+  click(shift: boolean): void;
   /** A stroke of the tool at hand; at its beginning false where the tool does not draw. */
   stroke(phase: "begin" | "move" | "end" | "cancel", fx: number, fy: number): boolean;
   /** Whether the key belongs to editing, and was used there. */
@@ -101,7 +101,7 @@ function bindPointer(el: HTMLElement, focusable: HTMLElement, wish: Wishes, sign
     if (!down.delete(e.pointerId)) return;
     wish.grabbing(false);
     if (start?.draw) wish.stroke(e.type === "pointerup" ? "end" : "cancel", ...share(e));
-    else if (e.type === "pointerup" && start && !start.moved && !start.pan) wish.click();
+    else if (e.type === "pointerup" && start && !start.moved && !start.pan) wish.click(e.shiftKey);
     if (!down.size) start = null;
   };
   on("pointerup", up);

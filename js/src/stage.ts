@@ -236,7 +236,7 @@ export function mountStage(
         setProbe({ x, y });
       },
       leave: () => setProbe(null),
-      click: () => edit("toggle"),
+      click: (shift) => edit(shift ? "choose" : "toggle"),
       stroke: (phase, fx, fy) => {
         const op = DRAWS[info.tool];
         const [x, y] = pointAt(view, state.size, fx, fy);

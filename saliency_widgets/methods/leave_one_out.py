@@ -23,12 +23,15 @@ def _label_map(context: Context, grid: tuple[int, int], regions: Any) -> np.ndar
 
 
 def _evaluations(context: Context, params: dict) -> int:
-    count = int(_label_map(context, params["grid"], params["regions"]).max()) + 1
-    return count + 1 + (COARSE ** 2 if _previews(context, count) else 0)
+    name = context.fill(params["fill"], params["seed"], params["sigma"])
+    probes = _probes(context, _label_map(context, params["grid"], params["regions"]), name)
+    return len(probes) + 1 + (COARSE ** 2 if _previews(context, probes) else 0)
 
 
-def _previews(context: Context, count: int) -> bool:
-    return context.watched and count > 2 * COARSE ** 2 and min(context.shape[1:]) >= COARSE
+def _previews(context: Context, probes: list[Probe]) -> bool:
+    """Whether somebody waits for many regions; after an edit most are known, and the rest is there at once."""
+    long = context.watched and len(probes) > 2 * COARSE ** 2 and min(context.shape[1:]) >= COARSE
+    return long and sum(map(context.kept, probes)) < len(probes) / 2
 
 
 @method("leave_one_out", title="Leave-one-out", family="cut", rank=0, cost="1 evaluation a region",
@@ -54,7 +57,7 @@ def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill
     labels = _label_map(context, grid, regions)
     count = int(labels.max()) + 1
     probes = _probes(context, labels, name)
-    if not _previews(context, count):
+    if not _previews(context, probes):
         (_, whole), *reply = yield Round([image, *probes])
         yield _draft(context, labels, *drops(context, whole, reply))
         return

@@ -96,7 +96,7 @@ class Knowledge:
 
     `weights(layer)` gives a copy of a layer's weight or None; `head()` the last linear layer behind global average
     pooling, or raises ValueError where there is none; `references()` the background pictures, and a phrase that says
-    which they are.
+    which they are; `kept(probe)` an evaluation that is there already, or None.
     """
 
     layers: tuple[Layer, ...]
@@ -107,6 +107,7 @@ class Knowledge:
     references: Callable[[], tuple[tuple[Fill, ...], str]] = lambda: ((), "")
     weights: Callable[[str], Tensor | None] = lambda layer: None
     head: Callable[[], Any] | None = None
+    kept: Callable[[Probe], Evaluation | None] = lambda probe: None
 
 
 class Context:
@@ -180,6 +181,10 @@ class Context:
     def weights(self, layer: str) -> Tensor | None:
         """A copy of the weight of a layer's module, or None where it has none."""
         return self.known.weights(layer)
+
+    def kept(self, probe: Probe) -> bool:
+        """Whether an evaluation is there already."""
+        return self.known.kept(probe) is not None
 
     def head(self) -> Any:
         """The linear layer behind global average pooling (`model.head.Head`); ValueError where the model has none."""

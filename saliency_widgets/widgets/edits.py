@@ -121,6 +121,8 @@ class Edit:
             case "on":
                 regions.off = ()
                 return chosen
+            case "cancel":
+                return chosen
         region = self.place(regions)
         match self.op:
             case "toggle":

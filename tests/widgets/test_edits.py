@@ -78,7 +78,7 @@ def test_one_region_is_switched_grown_shrunk_named_and_removed(regions):
     done(regions, "redo")
     assert regions.off == {15}
     done(regions, "on")
-    assert not regions.off
+    assert not regions.off and done(regions, "cancel", chosen=3) == 3 and done(regions, "choose", (1, 1)) == 0
 
 
 @pytest.mark.parametrize("content, data, words", [
