@@ -108,11 +108,11 @@ class Cutting:
                 return
             try:
                 labels = self._labels_of(method)
+                self._remember(method, labels)
+                with self._publishing():
+                    self._cuts[method].labels = labels
             except (ValueError, TypeError):
-                return  # the map says what is wrong with them
-            self._remember(method, labels)
-            with self._publishing():
-                self._cuts[method].labels = labels
+                del self._cuts[method]  # the map says what is wrong with them
 
     def _edited(self, method: str) -> None:
         """Regions changed: the method evaluates along them, and the face shows them at once."""
@@ -125,7 +125,7 @@ class Cutting:
                 for name, value in asked.items():
                     if not same(getattr(params, name), value):
                         setattr(params, name, value)
-                if self._chosen is not None and self._chosen >= len(regions):
+                if not self._hand:  # numbers may have changed
                     self._chosen = None
                 self._show_cut()
                 self._show_off()
@@ -203,12 +203,12 @@ class Cutting:
             return
         try:
             off, fill = np.isin(cut.labels, list(cut.off)), self._fill(wish.params)
-            about = self._asked(off, fill, wish.target, wish.contrast)
-            if about != self._found_of:
-                self.session.contrast = wish.contrast
-                found = without(self.session, off, fill, target=wish.target, ticket=ticket)
-                with self._lock:
-                    self._found, self._found_of = found, about
+            if self._asked(off, fill, wish.target, wish.contrast) == self._found_of:
+                return
+            self.session.contrast = wish.contrast
+            found = without(self.session, off, fill, target=wish.target, ticket=ticket)
+            with self._lock:  # the model may have been seen to change: its inputs are others then
+                self._found, self._found_of = found, self._asked(off, fill, wish.target, wish.contrast)
         except (ValueError, TypeError) as error:
             return self._say(error)
         with self._publishing():
@@ -239,7 +239,7 @@ class Cutting:
         """Outlines, switches and history on the stage, and the chosen region in the panel."""
         canvas, method = self.face.stage.canvas, self._shown_cut
         if method is None:
-            map = self._shown[0]
+            map, self.face.layers[0].region_names = self._shown[0], {}
             canvas.show_cut(map.regions if map is not None and find(map.method).family == "cut" else None)
             return
         try:

@@ -66,6 +66,7 @@ class Granting:
             self._what_if(wish, ticket)  # first: one evaluation, and a click must answer at once
             if not wish.same_map(self._last):
                 self._compute(wish, ticket)
+                self._what_if(wish, ticket)  # again, where the model was seen to change meanwhile
             elif self._shown[0] is not None:
                 with self._publishing():
                     self.face.layers[0].stale = False

@@ -225,3 +225,29 @@ def test_hands_and_code_at_once_end_on_one_state(cut):
     assert not any(t.is_alive() for t in threads) and cut.wait() and cut.error == ""
     assert cut.face.stage.canvas.off == sorted(cut.regions.off)
     assert np.array_equal(cut.maps["leave_one_out"].regions, cut.regions.labels)
+
+
+def test_a_trained_model_is_asked_again(cut):
+    import torch
+
+    cut.regions.off = (2, 3)
+    assert cut.wait()
+    before = body(cut).numbers.value
+    with torch.no_grad():
+        cut.session.subject.model.head.weight.add_(0.3 * torch.randn(5, 12, dtype=torch.float64))
+    cut.refresh()
+    assert cut.wait() and cut.error == ""
+    found = cut.session.without(cut.regions.labels, [2, 3])
+    assert f"{found.before:.3f} → {found.after:.3f}" in body(cut).numbers.value != before
+    np.testing.assert_allclose(cut.maps["leave_one_out"].region_scores, plain_drops(cut), atol=1e-9)
+
+
+def test_parameters_that_do_not_fit_are_said_and_good_ones_go_on(cut):
+    cut.params["leave_one_out"].regions = np.zeros((5, 5), int)
+    assert cut.wait() and "size" in cut.error
+    with pytest.raises(ValueError, match="size"):
+        cut.regions
+    cut.params["leave_one_out"].regions = None
+    assert cut.wait() and cut.error == "" and len(cut.regions) == 16 and cut.face.stage.canvas.editable
+    with pytest.raises(LookupError, match="triangles|unknown|no region"):
+        cut.regions.drop("triangles")
