@@ -8,25 +8,39 @@ START = 4      # measured: batches of 4 to 8 beat 1 and 50 almost everywhere on 
 LARGEST = 64
 GAIN = 0.95    # a larger batch must cost under this share per picture to be kept
 PATIENCE = 0.2  # seconds: between batches a newer wish is heard, so a batch that takes longer is not doubled
+TWICE = 2      # batches of a size before it is judged: the first one pays for allocation and thread start
+AGAIN = 16     # batches after which the next smaller size is looked at once more: something else may have run back then
 
 
 class BatchSizes:
     """Batch sizes by key (model, shape, device, kind of work), learnt from the time of real batches.
 
-    No evaluation is spent on measuring: after a full batch the next doubling is tried until it stops paying, or until
-    a batch takes so long that a drag would feel it.
+    No evaluation is spent on measuring: the next doubling is tried until it stops paying, or until a batch takes so long
+    that a drag would feel it. A size is as good as its best batch, for the machine may have been busy with others.
     """
 
     def __init__(self):
-        self._best: dict[Hashable, int] = {}
-        self._seconds: dict[Hashable, dict[int, float]] = {}
-        self._settled: set[Hashable] = set()
+        self._seconds: dict[Hashable, dict[int, float]] = {}  # the best time a picture, by size
+        self._counts: dict[Hashable, dict[int, int]] = {}
+        self._limit: dict[Hashable, int] = {}                 # what memory allows
         self._lock = threading.Lock()
 
     def size(self, key: Hashable) -> int:
         """The size to use now."""
         with self._lock:
-            return self._best.get(key, START)
+            return self._size(key)
+
+    def _size(self, key: Hashable) -> int:
+        times, counts, limit = self._seconds.get(key, {}), self._counts.get(key, {}), self._limit.get(key, LARGEST)
+        size = min(START, limit)
+        while counts.get(size, 0) >= TWICE and size * 2 <= limit and size * times[size] <= PATIENCE:
+            larger = size * 2
+            if counts.get(larger, 0) >= TWICE and times[larger] > GAIN * times[size]:
+                break
+            size = larger
+        # Every now and then the next smaller one, whose times may be those of a busy machine.
+        turn = sum(counts.values())
+        return size // 2 if turn and turn % AGAIN == 0 and size // 2 in counts else size
 
     def seconds(self, key: Hashable) -> float | None:
         """Measured seconds a picture at the best size, or None before the first batch."""
@@ -37,29 +51,16 @@ class BatchSizes:
     def measured(self, key: Hashable, size: int, seconds: float) -> None:
         """Learn from a batch of `size` that took `seconds`."""
         with self._lock:
-            times = self._seconds.setdefault(key, {})
-            each = seconds / size
-            # The first call pays for allocation and thread start, so a size's best time counts.
-            times[size] = min(times.get(size, each), each)
-            best = self._best.get(key, START)
-            if key in self._settled or size != best:
-                return
-            smaller = times.get(best // 2)
-            if smaller is not None and times[best] > GAIN * smaller:
-                self._best[key] = best // 2
-                self._settled.add(key)
-            elif best * 2 <= LARGEST and seconds <= PATIENCE:
-                self._best[key] = best * 2
-            else:
-                self._settled.add(key)
+            times, counts = self._seconds.setdefault(key, {}), self._counts.setdefault(key, {})
+            times[size] = min(times.get(size, float("inf")), seconds / size)
+            counts[size] = counts.get(size, 0) + 1
 
     def too_large(self, key: Hashable, size: int) -> int:
         """Halve after running out of memory; returns the new size, ValueError when even one picture does not fit."""
         if size <= 1:
             raise ValueError("out of memory with a single picture: use a smaller picture, another device, or free memory")
         with self._lock:
-            self._best[key] = size // 2
-            self._settled.add(key)
+            self._limit[key] = size // 2
             return size // 2
 
 

@@ -59,17 +59,37 @@ def test_a_picture_that_never_fits_says_so(monkeypatch):
         Session(Never(), tensor()).map("leave_one_out", grid=2)
 
 
+def run(sizes, seconds, batches):
+    """Let batches of the size asked for take what `seconds` says; returns the sizes."""
+    asked = []
+    for _ in range(batches):
+        asked.append(sizes.size("k"))
+        sizes.measured("k", asked[-1], seconds(asked[-1], len(asked)))
+    return asked
+
+
 def test_sizes_grow_while_it_pays_and_settle():
     sizes = BatchSizes()
-    assert sizes.size("k") == START
-    sizes.measured("k", 4, 0.04)
-    assert sizes.size("k") == 8
-    sizes.measured("k", 8, 0.079)     # no better per picture: back to 4, for good
-    assert sizes.size("k") == 4
-    sizes.measured("k", 4, 0.02)
-    assert sizes.size("k") == 4 and sizes.seconds("k") == pytest.approx(0.005)
-    sizes.measured("slow", 4, 1.0)    # a batch of 8 would keep a drag waiting
-    assert sizes.size("slow") == 4
+    assert run(sizes, lambda size, turn: 0.01 * size if size < 16 else 0.02 * size, 5) == [4, 4, 8, 8, 4]  # 8 is no better
+    assert sizes.seconds("k") == pytest.approx(0.01)
+    assert set(run(sizes, lambda size, turn: 0.01 * size, 10)) == {4}
+    growing = run(BatchSizes(), lambda size, turn: 0.001 * size ** 0.5, 40)
+    assert growing[:8] == [4, 4, 8, 8, 16, 16, 32, 32] and growing[9] == 64 and growing.count(64) >= 28
+    assert set(run(BatchSizes(), lambda size, turn: 0.25 * size, 9)) == {4}  # a batch of 8 would keep a drag waiting
+
+
+def test_a_busy_machine_does_not_spoil_sizes_for_good():
+    """The first batches of 4 took long because others ran: 8 looks better until 4 is looked at again."""
+    asked = run(BatchSizes(), lambda size, turn: size * (0.02 if turn <= 3 else 0.005 if size == 4 else 0.006), 60)
+    assert 8 in asked[2:20] and set(asked[-10:]) == {4}
+
+
+def test_memory_limits_sizes_for_good():
+    sizes = BatchSizes()
+    assert sizes.too_large("k", 4) == 2 and set(run(sizes, lambda size, turn: 0.001, 10)) == {2}
+    assert sizes.too_large("k", 2) == 1 and sizes.size("k") == 1
+    with pytest.raises(ValueError, match="single picture"):
+        sizes.too_large("k", 1)
 
 
 def test_a_small_store_changes_nothing_but_the_counts():
