@@ -274,7 +274,7 @@ def test_edits_in_code_show_and_the_menu_names(cut):
     assert on_stage(cut) == [cut.value("_n")]
     cut.settle()
     cut.hover(90, 90)
-    assert "region" in page.locator(".sw-explorer .sw-readout").inner_text()
+    assert "ear drop" in page.locator(".sw-explorer .sw-readout").inner_text()
     page.mouse.click(*cut.place(90, 90))
     cut.until("not ex.regions.off")
     page.locator(".sw-explorer .sw-region-menu .sw-menu").click()
