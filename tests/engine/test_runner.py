@@ -6,7 +6,7 @@ from torch import nn
 
 from saliency_widgets import Session
 from saliency_widgets.engine import runner as runner_module
-from saliency_widgets.engine.batching import START, BatchSizes
+from saliency_widgets.engine.batching import BatchSizes
 from saliency_widgets.engine.store import STORE
 from tests.small import small, tensor
 
