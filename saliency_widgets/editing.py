@@ -2,30 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from . import drawing
-from .regions import MOST, areas, as_labels, grid, resolve
+from . import drawing, region_files
+from .regions import MOST, Cut, areas, as_labels, grid, resolve
 
 HISTORY = 200  # edits that can be undone
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """One state: labels int32 `(H, W)` 0..R−1, names of some regions, and the regions that are off."""
-
-    labels: np.ndarray
-    names: Mapping[int, str] = field(default_factory=dict)
-    off: frozenset[int] = frozenset()
-
-    def same(self, other: "Cut") -> bool:
-        """Whether nothing differs."""
-        return (np.array_equal(self.labels, other.labels) and dict(self.names) == dict(other.names)
-                and self.off == other.off)
 
 
 class Regions:
@@ -83,6 +70,13 @@ class Regions:
     def __len__(self) -> int:
         return int(self._cut.labels.max()) + 1
 
+    def __getitem__(self, place: Any) -> Any:
+        """The region at a pixel: `regions[y, x]`; slices give a part of the label map."""
+        return self.labels[place]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._cut.labels, dtype=dtype, copy=True)
+
     def __repr__(self) -> str:
         return f"Regions({len(self)} of {self.size[0]} × {self.size[1]} pixels, {len(self.off)} off)"
 
@@ -122,10 +116,13 @@ class Regions:
         return self.draw(mask, name) if region is None else self._edit(
             drawing.paint(self._cut.labels, mask, self._number(region)), keep=self._number(region))
 
-    def erase(self, points: list[tuple[float, float]], region: int | str, radius: float = 4.0) -> None:
-        """Take a stroke of `radius` pixels from a region; it goes to the nearest of the others."""
+    def erase(self, points: list[tuple[float, float]], region: int | str, radius: float = 4.0) -> int | None:
+        """Take a stroke of `radius` pixels from a region, for the nearest of the others; returns its number, None if gone."""
         number = self._number(region)
-        self._edit(drawing.release(self._cut.labels, number, drawing.disc_along(points, radius, self.size)))
+        labels = drawing.release(self._cut.labels, number, drawing.disc_along(points, radius, self.size))
+        kept = bool((labels == number).any())
+        found = self._edit(labels, keep=number if kept else None)
+        return found if kept else None
 
     def split(self, region: int | str, by: list[tuple[float, float]] | int = 4, picture: np.ndarray | None = None) -> None:
         """Split a region along a stroke of points (x, y), or into about `by` superpixels of `picture` uint8 `(H, W, 3)`."""
@@ -147,13 +144,15 @@ class Regions:
         """Give a region's pixels to the nearest of the others."""
         self._edit(drawing.remove(self._cut.labels, self._number(region)))
 
-    def grow(self, region: int | str, pixels: int = 1) -> None:
-        """Let a region take what lies within `pixels` of it."""
-        self._edit(drawing.grow(self._cut.labels, self._number(region), pixels))
+    def grow(self, region: int | str, pixels: int = 1) -> int:
+        """Let a region take what lies within `pixels` of it; returns its number."""
+        number = self._number(region)
+        return self._edit(drawing.grow(self._cut.labels, number, pixels), keep=number)
 
-    def shrink(self, region: int | str, pixels: int = 1) -> None:
-        """Let a region give a rim of `pixels` to those beside it."""
-        self._edit(drawing.shrink(self._cut.labels, self._number(region), pixels))
+    def shrink(self, region: int | str, pixels: int = 1) -> int:
+        """Let a region give a rim of `pixels` to those beside it; returns its number."""
+        number = self._number(region)
+        return self._edit(drawing.shrink(self._cut.labels, number, pixels), keep=number)
 
     # ---- switches and names
 
@@ -168,6 +167,24 @@ class Regions:
             raise ValueError(f"another region is called {name!r}: choose another name")
         names.pop(number, None)
         self._push(replace(self._cut, names={**names, number: str(name)} if name else names))
+
+    # ---- files
+
+    def to_coco(self) -> dict[str, Any]:
+        """The regions as a COCO dict with uncompressed run lengths, ready for `json.dump`."""
+        return region_files.to_coco(self._cut)
+
+    def from_coco(self, data: Any, image_id: int | None = None) -> None:
+        """Take regions from a COCO dict, its JSON file, or a list of annotations; what none covers is one more region."""
+        self._push(region_files.from_coco(data, self.size, image_id))
+
+    def save_png(self, path: str | Path) -> Path:
+        """Write the label map as a 16-bit PNG with names and switches in a text chunk; returns the path."""
+        return region_files.save_png(self._cut, path)
+
+    def load_png(self, path: str | Path) -> None:
+        """Take a label map from a grey or palette picture, with names and switches where `save_png` wrote it."""
+        self._push(region_files.load_png(path, self.size))
 
     # ---- history
 
@@ -195,6 +212,11 @@ class Regions:
         self._now = to
         self._on_change()
         return True
+
+    @property
+    def state(self) -> Cut:
+        """Labels, names and switches as one frozen value."""
+        return self._cut
 
     @property
     def _cut(self) -> Cut:

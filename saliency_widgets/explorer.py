@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets
-import numpy as np
 import traitlets
 
+from .cutting import Cutting
 from .engine.worker import Worker
 from .granting import SAME, Granting, Wish
 from .methods.registry import find, methods
-from .model.pictures import to_uint8
 from .saliency_map import SaliencyMap
 from .session import Session
 from .widgets.controls import Params
@@ -25,7 +24,7 @@ from .widgets.words import plain, sentence
 WRITERS = {".html": "save_html", ".png": "save_png", ".npz": "save_npz"}  # of export.py
 
 
-class Explorer(Granting, ipywidgets.VBox):
+class Explorer(Cutting, Granting, ipywidgets.VBox):
     """A picture with the saliency maps of an image model laid over it, to be asked by touching.
 
     `model` maps `(N, C, H, W)` to scores `(N, K)`; `img` is a PIL image, a path, a uint8 array `(H, W, 3)` or the
@@ -58,19 +57,22 @@ class Explorer(Granting, ipywidgets.VBox):
         self._callbacks: list[Callable[[SaliencyMap], None]] = []
         self._pending, self._paid_for, self._last, self._newest = SAME, None, None, None
         self._kept_image, self._follow = img, False
+        self._begin_cutting()
         self._worker = Worker(on_error=lambda error: self._fail(error))
         absent = self._absent()
         self.face = Face(
             Hands(pick=lambda i: self._by_hand("target", i),
                   search=lambda text: self._by_hand("target", int(text) if text.isdigit() else text),
                   contrast=lambda i: self._by_hand("contrast", i), method=lambda name: self._by_hand("method", name),
-                  run=self._pay, param=self._set_param, point=lambda _: self._ask(hand=True), region=self._choose_region,
+                  run=self._pay, param=self._set_param, point=lambda _: self._ask(hand=True), edit=self._edit,
                   file=self._open_file, refresh=self.refresh, cancel=self.cancel),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
             layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
         super().__init__(children=self.face.children)
         self.add_class("sw-explorer")
         for name in self.params:
+            if self.params[name].has_trait("regions"):
+                self.params[name].observe(lambda _, name=name: self._recut(name), ["grid", "regions"])
             self.params[name].observe(lambda _: self._ask(), traitlets.All)
             self.params[name].on_refusal(self._say)
         with self._publishing():
@@ -88,16 +90,6 @@ class Explorer(Granting, ipywidgets.VBox):
 
     def __repr__(self) -> str:
         return f"<Explorer {self.session.name}: {find(self.method).title} of {self.session.label(self.target)!r}>"
-
-    @property
-    def regions(self) -> np.ndarray | None:
-        """The label map `(H, W)` of the shown map, or None; assign one to cut along it."""
-        return self._shown[0].regions if self._shown[0] is not None else None
-
-    @regions.setter
-    def regions(self, labels: Any) -> None:
-        own = self.params[self.method].has_trait("regions")
-        self.params[self.method if own else "leave_one_out"].regions = labels
 
     @property
     def canvas(self) -> Any:
@@ -270,7 +262,8 @@ class Explorer(Granting, ipywidgets.VBox):
                 self._paid_for = self.method
             new_picture = self._pending is not SAME
             wish = Wish(self._pending, self.target, self.contrast, self.method, self.params[self.method].values(),
-                        paid=self._paid_for == self.method, refresh=refresh, point=self._point())
+                        paid=self._paid_for == self.method, refresh=refresh, point=self._point(),
+                        cut=None if new_picture else self._cut_of(self.method))
             self._newest = wish
             with self._publishing():
                 self._say(None)
@@ -316,7 +309,9 @@ class Explorer(Granting, ipywidgets.VBox):
         """The five most probable classes, the explained one among them."""
         rows, logits = self.session.top(5, include=target), self.session.logits
         exact = [f"{label}: logit {plain(float(logits[i]))}, probability {plain(p, 4)}" for i, label, p in rows]
-        self.face.classes.show(rows, target, self.contrast, exact)
+        found = self._found if self._found is not None and self.method == self._shown_cut else None
+        without = None if found is None or found.probabilities is None else [float(found.probabilities[i]) for i, *_ in rows]
+        self.face.classes.show(rows, target, self.contrast, exact, without)
 
     def _names(self) -> list[str]:
         return [self.session.label(i) for i in range(len(self.session.logits))] if self.session.labels is not None else []
@@ -334,15 +329,3 @@ class Explorer(Granting, ipywidgets.VBox):
     def _first(self, wanted: str, absent: dict[str, str]) -> str:
         """The wanted method, or, where the model cannot serve it, the first that it can."""
         return wanted if wanted not in absent else next(name for name in methods() if name not in absent)
-
-    def _choose_region(self, region: int) -> None:
-        """Show one region taken away, from what is kept."""
-        with self._publishing():
-            map, body = self._shown[0], self.face.method.bodies[self.method]
-            if map is None or map.regions is None or not hasattr(body, "choose"):
-                return
-            inputs = self.session.inputs
-            fill = map.params["fill"]
-            fill = inputs.fill(fill[0] if isinstance(fill, (list, tuple)) else fill, map.params.get("seed", 0))
-            filled = self.session.picture.space.to_pixels(inputs.filled(fill))
-            body.choose(region, to_uint8(filled), self.session.picture.shown)

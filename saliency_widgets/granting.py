@@ -11,6 +11,7 @@ from .engine.probe import Blurred, Input, OnPath
 from .engine.worker import Cancelled, Ticket
 from .methods.registry import find
 from .model.pictures import to_uint8
+from .regions import Cut
 from .saliency_map import SaliencyMap
 from .widgets import showing
 from .widgets.controls import same
@@ -29,7 +30,7 @@ class TooLong(Exception):
 
 @dataclass(frozen=True)
 class Wish:
-    """What is wanted, as it was when it was wanted. `paid`: no question about the cost."""
+    """What is wanted, as it was when it was wanted. `paid`: no question about the cost; `cut`: regions and what is off."""
 
     image: Any
     target: int | None
@@ -39,6 +40,7 @@ class Wish:
     paid: bool
     refresh: bool = False
     point: float = 0.5
+    cut: Cut | None = None
 
     def same_map(self, other: "Wish | None") -> bool:
         """Whether the other wish has the same map, whatever point of the path is looked at."""
@@ -61,8 +63,10 @@ class Granting:
                 self.session.refresh()
             if wish.image is not SAME:
                 wish = self._open(wish)
+            self._what_if(wish, ticket)  # first: one evaluation, and a click must answer at once
             if not wish.same_map(self._last):
                 self._compute(wish, ticket)
+                self._what_if(wish, ticket)  # again, where the model was seen to change meanwhile
             elif self._shown[0] is not None:
                 with self._publishing():
                     self.face.layers[0].stale = False
@@ -112,12 +116,14 @@ class Granting:
                     self.target, self._follow = self.session.target, False
                 self._drop_other()
                 self._show_picture()
-                self.face.stage.canvas.set_regions(None)
+                self._forget_cuts()
+                self.face.stage.canvas.show_cut(None)
                 showing.clear(self.face.layers[0], self.session.picture.shown.shape[:2])
                 self._show_classes(self.target)
             if self._newest is not None and self._newest.image is wish.image:
                 self._newest = replace(self._newest, image=SAME, target=self.target)
-            return replace(wish, image=SAME, target=self.target)
+            return replace(wish, image=SAME, target=self.target, cut=self._cut_of(wish.method),
+                           params=self.params[wish.method].values())
 
     def _compute(self, wish: Wish, ticket: Ticket) -> None:
         session, started = self.session, time.monotonic()
@@ -241,16 +247,12 @@ class Granting:
                     self._shown[1], self._about[1] = before, self._about[0]
                     showing.keep_below(lower, before, family, upper.words)
                 showing.begin(upper, family, map)
-                self.face.stage.canvas.set_regions(None)
             self._shown[0], self._about[0] = map, (wish.target, wish.contrast)
             showing.put(upper, map, self._subject(wish))
             self.maps = {m.method: m for m in reversed(self._shown) if m is not None}
-            if family == "cut":
-                self.face.stage.canvas.set_regions(map.regions)
             self.face.method.show(map)
-            region = getattr(self.face.method.bodies[map.method], "region", None)
-            if region is not None and map.final:
-                self._choose_region(region)
+            self._show_cut()
+            self._show_off()
 
     def _subject(self, wish: Wish) -> str:
         """What the map speaks of: a class, or a class rather than another."""

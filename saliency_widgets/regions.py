@@ -1,6 +1,8 @@
 """Label maps and windows: which region each pixel belongs to, as pure functions on arrays."""
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +12,20 @@ SEGMENTATIONS = ("slic", "felzenszwalb")
 ABOUT = 100         # superpixels aimed at
 MOST = 5000         # regions of an edited map: each is an evaluation
 WINDOWS = 50_000    # more than these no one waits for
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One state: labels int32 `(H, W)` 0..R−1, names of some regions, and the regions that are off."""
+
+    labels: np.ndarray
+    names: Mapping[int, str] = field(default_factory=dict)
+    off: frozenset[int] = frozenset()
+
+    def same(self, other: Cut) -> bool:
+        """Whether nothing differs."""
+        return (np.array_equal(self.labels, other.labels) and dict(self.names) == dict(other.names)
+                and self.off == other.off)
 
 
 def grid(size: tuple[int, int], rows: int, columns: int) -> np.ndarray:

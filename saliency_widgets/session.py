@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from . import kernels
-from .engine.inputs import Inputs
+from .engine.inputs import FILL_BLUR, Inputs
 from .engine.probe import Fill, Input, OnPath, Score, log_probabilities
 from .engine.runner import LARGE_OUTPUT, Progress, Runner, Stopping
 from .engine.stats import Stats
@@ -26,6 +26,7 @@ from .model.layers import Layer, default_cam_layer, find_layer, trace_layers, tw
 from .model.outputs import ScoreFunction, ends_in_softmax, read_scores
 from .model.preprocessing import Picture, load_picture
 from .saliency_map import SaliencyMap
+from .what_if import WhatIf, off_pixels, without
 
 SCORES = ("logit", "probability", "log_probability", "margin")
 SPACES = ("input", "pixel")
@@ -154,7 +155,10 @@ class Session:
     @property
     def probabilities(self) -> np.ndarray:
         """Softmax of the scores, `(K,)` (the scores themselves where the network ends in softmax)."""
-        scores = self._opened.scores
+        return self.chances(self._opened.scores)
+
+    def chances(self, scores: torch.Tensor) -> np.ndarray:
+        """The probabilities `(K,)` that scores `(K,)` of any picture mean."""
         return (scores if self._opened.softmaxed else log_probabilities(scores[None])[0].exp()).cpu().numpy()
 
     def top(self, count: int = 5, include: int | None = None) -> list[tuple[int, str, float]]:
@@ -232,7 +236,8 @@ class Session:
         o = self._opened
         known = Knowledge(o.layers, o.default_layer, o.scores.numel(), self.space, o.scores.numel() > LARGE_OUTPUT,
                           o.references, self.weights,
-                          lambda: find_head(self.subject.clone, o.layers, o.inputs.image[None], self.subject.select))
+                          lambda: find_head(self.subject.clone, o.layers, o.inputs.image[None], self.subject.select),
+                          o.runner.stored)
         return Context(o.inputs, self._score(target), known, watched)
 
     def weights(self, layer: str) -> torch.Tensor | None:
@@ -272,6 +277,11 @@ class Session:
             if on_map is not None:
                 on_map(result)
             return result
+
+    def without(self, labels: Any, regions: Iterable[int], fill: Any = "black", seed: int = 0, sigma: float = FILL_BLUR, *,
+                target: int | str | None = None) -> WhatIf:
+        """What the model says without some regions of a label map `(H, W)`: one evaluation, none where it is kept."""
+        return without(self, off_pixels(labels, regions, self.picture.shown), fill, seed, sigma, target=target)
 
     def drive(self, start: Callable[[Context], Iterator[Any]], *, target: int | str | None = None, uses: Method | None = None,
               ticket: Stopping | None = None, on_draft: Callable[[Any], None] = lambda draft: None,

@@ -172,22 +172,6 @@ def test_the_film_chooses_the_layer_without_evaluating(ex):
     assert ex.session.stats.forward_samples == 0
 
 
-def test_a_region_shows_what_it_takes_away(ex):
-    ex.method = "leave_one_out"
-    ex.wait()
-    body, shown = ex.face.method.bodies["leave_one_out"], ex.maps["leave_one_out"]
-    assert body.region == int(shown.region_scores.argmax())
-    assert np.array_equal(ex.regions, shown.regions) and ex.face.stage.canvas.regions
-    worst = int(shown.region_scores.argmin())
-    ex.face.stage.canvas._on_region(worst)
-    assert body.region == worst and f"region {worst}," in body.numbers.value
-    assert f"{shown.details['after'][worst]:.3f}" in body.numbers.value
-    assert body.seen.image.value.startswith("<img") and body.off.image.value.startswith("<img")
-    ex.method = "grad_cam"
-    ex.wait()
-    assert not ex.face.stage.canvas.regions
-
-
 def test_another_picture_by_code_and_by_file(ex):
     first = ex.face.stage.canvas.picture
     ex.image = tensor(seed=3)

@@ -1,5 +1,5 @@
 // Parts in one explorer talk through DOM events on its root: each widget loads its own copy of this module.
-import type { Probe, Tool, ViewInfo } from "./types";
+import type { EditOp, Probe, Tool, ViewInfo } from "./types";
 
 export interface Events {
   /** The probe moved (or left). */
@@ -7,6 +7,8 @@ export interface Events {
   /** A tool button asks the stage for something. */
   "sw-do":
     | { action: "tool"; tool: Tool }
+    | { action: "edit"; op: EditOp }
+    | { action: "region"; region: number }
     | { action: "zoom"; factor: number }
     | { action: "grid" | "bare" | "swipe"; on: boolean }
     | { action: "hello" };

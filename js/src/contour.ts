@@ -31,8 +31,8 @@ export function contour(value: (i: number) => number, width: number, height: num
   return out;
 }
 
-/** Borders between all regions, or (with `only`) the whole outline of one. */
-export function outlines(map: RegionMap, only?: number): number[] {
+/** Borders between all regions, or (with `only`) the outline around some of them together. */
+export function outlines(map: RegionMap, only?: (label: number) => boolean): number[] {
   const { width, height, labels } = map;
   const out: number[] = [];
   for (let y = 0; y < height; y++) {
@@ -42,11 +42,11 @@ export function outlines(map: RegionMap, only?: number): number[] {
       if (only === undefined) {
         if (x < width - 1 && labels[i + 1] !== label) out.push(x + 1, y, x + 1, y + 1);
         if (y < height - 1 && labels[i + width] !== label) out.push(x, y + 1, x + 1, y + 1);
-      } else if (label === only) {
-        if (x === 0 || labels[i - 1] !== only) out.push(x, y, x, y + 1);
-        if (x === width - 1 || labels[i + 1] !== only) out.push(x + 1, y, x + 1, y + 1);
-        if (y === 0 || labels[i - width] !== only) out.push(x, y, x + 1, y);
-        if (y === height - 1 || labels[i + width] !== only) out.push(x, y + 1, x + 1, y + 1);
+      } else if (only(label)) {
+        if (x === 0 || !only(labels[i - 1])) out.push(x, y, x, y + 1);
+        if (x === width - 1 || !only(labels[i + 1])) out.push(x + 1, y, x + 1, y + 1);
+        if (y === 0 || !only(labels[i - width])) out.push(x, y, x + 1, y);
+        if (y === height - 1 || !only(labels[i + width])) out.push(x, y + 1, x + 1, y + 1);
       }
     }
   }

@@ -5,8 +5,13 @@ export interface Wishes {
   /** Probe at (fx, fy), in shares of the stage. */
   point(fx: number, fy: number): void;
   leave(): void;
-  click(): void;
-  step(dx: number, dy: number): void;
+  click(shift: boolean): void;
+  /** A stroke of the tool at hand; at its beginning false where the tool does not draw. */
+  stroke(phase: "begin" | "move" | "end" | "cancel", fx: number, fy: number): boolean;
+  /** Whether the key belongs to editing, and was used there. */
+  editKey(e: KeyboardEvent): boolean;
+  /** An arrow key: a direction, and how many pixels. */
+  step(dx: number, dy: number, pixels: number): void;
   /** Zooms around a point; false where nothing changed (the page may scroll then). */
   zoom(factor: number, fx: number, fy: number): boolean;
   pan(dx: number, dy: number): void;
@@ -43,7 +48,7 @@ let spaceHeld = false;
 
 function bindPointer(el: HTMLElement, focusable: HTMLElement, wish: Wishes, signal: AbortSignal): void {
   const down = new Map<number, { x: number; y: number }>();
-  let start: { x: number; y: number; pan: boolean; moved: boolean } | null = null;
+  let start: { x: number; y: number; pan: boolean; draw: boolean; moved: boolean } | null = null;
   const share = (e: { clientX: number; clientY: number }): [number, number] => {
     const r = el.getBoundingClientRect();
     return [(e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height];
@@ -58,11 +63,16 @@ function bindPointer(el: HTMLElement, focusable: HTMLElement, wish: Wishes, sign
     el.setPointerCapture(e.pointerId);
     down.set(e.pointerId, { x: e.clientX, y: e.clientY });
     const pan = spaceHeld || e.button === 1 || wish.tool() === "pan";
-    start = { x: e.clientX, y: e.clientY, pan, moved: down.size > 1 };
+    if (start?.draw) wish.stroke("cancel", 0, 0); // a second finger zooms
+    start = { x: e.clientX, y: e.clientY, pan, draw: false, moved: down.size > 1 };
     if (pan) {
       wish.grabbing(true);
       e.preventDefault();
-    } else wish.point(...share(e));
+    } else {
+      wish.point(...share(e));
+      start.draw = down.size === 1 && wish.stroke("begin", ...share(e));
+      if (start.draw) e.preventDefault();
+    }
   });
   on("pointermove", (e) => {
     if (!isPicture(e.target) && !down.size) return;
@@ -72,7 +82,10 @@ function bindPointer(el: HTMLElement, focusable: HTMLElement, wish: Wishes, sign
     else if (last && start?.pan) {
       const r = el.getBoundingClientRect();
       wish.pan((e.clientX - last.x) / r.width, (e.clientY - last.y) / r.height);
-    } else if (down.size < 2) wish.point(...share(e));
+    } else if (down.size < 2) {
+      wish.point(...share(e));
+      if (last && start?.draw) wish.stroke("move", ...share(e));
+    }
     if (last) down.set(e.pointerId, { x: e.clientX, y: e.clientY });
   });
   const pinch = (e: PointerEvent, last: { x: number; y: number }) => {
@@ -87,7 +100,8 @@ function bindPointer(el: HTMLElement, focusable: HTMLElement, wish: Wishes, sign
   const up = (e: PointerEvent) => {
     if (!down.delete(e.pointerId)) return;
     wish.grabbing(false);
-    if (e.type === "pointerup" && start && !start.moved && !start.pan) wish.click();
+    if (start?.draw) wish.stroke(e.type === "pointerup" ? "end" : "cancel", ...share(e));
+    else if (e.type === "pointerup" && start && !start.moved && !start.pan) wish.click(e.shiftKey);
     if (!down.size) start = null;
   };
   on("pointerup", up);
@@ -113,10 +127,11 @@ const isPicture = (target: EventTarget | null) => target instanceof Element && !
 
 function bindKeys(focusable: HTMLElement, wish: Wishes, signal: AbortSignal): void {
   const handle = (e: KeyboardEvent): boolean => {
+    if (wish.editKey(e)) return true;
     if (e.ctrlKey || e.metaKey || e.altKey) return false;
     const arrow = ARROWS[e.key];
     const k = e.shiftKey ? 10 : 1;
-    if (arrow) wish.step(arrow[0] * k, arrow[1] * k);
+    if (arrow) wish.step(arrow[0], arrow[1], k);
     else if (e.key === " ") {
       spaceHeld = true;
       wish.grabbing(true);

@@ -1,6 +1,7 @@
 // Painting photograph, grey and heat layers. Maps become small canvases once; opacity and zoom only redraw them.
 import { paintField } from "./colormap";
 import { contour, outlines, toPath } from "./contour";
+import { OffPainter } from "./cut";
 import { valueAt } from "./decode";
 import type { LayerState, RegionMap, StageState } from "./types";
 import { ordered, sides } from "./types";
@@ -68,6 +69,7 @@ export interface Look {
 export class Painter {
   private cache = new Map<string, Cached>();
   private photo: { source: unknown; saturation: number; shown: CanvasImageSource; grey: HTMLCanvasElement } | null = null;
+  private off = new OffPainter();
   private edges: { map: RegionMap; path: Path2D } | null = null;
 
   /** Draws everything below the probe into `x`, `w` × `h` device pixels. */
@@ -86,7 +88,7 @@ export class Painter {
     }
     const grey = photo && state.photoVisible && state.photoSaturation > 0.4 ? photo.grey : null;
     const visible = ordered(state.layers).filter((l) => l.visible && l.field);
-    if (!look.bare && look.swipe === null) this.layers(x, w, state, visible, grey, look);
+    if (!look.bare && look.swipe === null) this.layers(x, w, h, state, visible, grey, look);
     else if (!look.bare) {
       const split = Math.round(look.swipe! * w);
       sides(visible).forEach((layers, right) => {
@@ -96,7 +98,7 @@ export class Painter {
         x.rect(right ? split : 0, 0, right ? w - split : split, h);
         x.clip();
         x.setTransform(scale * w, 0, 0, scale * h, look.view.x * w, look.view.y * h);
-        this.layers(x, w, state, layers, grey, look);
+        this.layers(x, w, h, state, layers, grey, look);
         x.restore();
       });
     }
@@ -107,6 +109,7 @@ export class Painter {
   private layers(
     x: CanvasRenderingContext2D,
     w: number,
+    h: number,
     state: StageState,
     layers: LayerState[],
     grey: HTMLCanvasElement | null,
@@ -118,7 +121,9 @@ export class Painter {
     for (const layer of layers.filter((l) => l.contour).reverse()) this.line(x, w, layer, look);
     const cut = layers.find((l) => l.kind === "region");
     const map = state.regions ?? cut?.regions ?? null;
+    if (map && state.cut) this.off.fill(x, map, state.cut);
     if (map && (cut || state.regionHover)) this.borders(x, w, map, look);
+    if (map && state.cut) this.off.hatch(x, w, h, look.ratio, look.view, map, state.cut);
   }
 
   /** Forgets layers that are gone. */

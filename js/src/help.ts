@@ -9,7 +9,11 @@ const KEYS: [string, string][] = [
   ["V", "show or hide the uppermost layer"],
   ["G", "the model’s own pixels"],
   ["W", "swipe between the two uppermost layers"],
-  ["Enter", "act on the region under the probe"],
+  ["Enter", "regions: switch off or on; a drawing tool: begin, end"],
+  ["C R L D E S M", "regions: pointer, rectangle, lasso, draw, erase, split, merge"],
+  ["U, Shift U", "regions: undo, redo (Ctrl Z, Ctrl Shift Z)"],
+  ["[ ] < > F Del O", "brush size; shrink, grow, split in four, remove; all on"],
+  ["N, Shift-click", "regions: name, and what else can be done to one"],
   ["Esc", "stop the running evaluation, or leave"],
   ["drop a file", "explain another picture"],
 ];

@@ -5,12 +5,13 @@ import { decodeRegions, typed } from "./decode";
 import { mountFilm } from "./film";
 import { mountLegend } from "./legend";
 import { mountLine } from "./line";
+import { mountRanks } from "./ranks";
 import type { Model } from "./models";
 import { LayerSet, pictureFrom } from "./models";
 import { nameControls } from "./named";
 import { mountStage } from "./stage";
 import { mountTools } from "./tools";
-import type { StageState } from "./types";
+import type { CutState, StageState } from "./types";
 
 interface Context {
   model: Model;
@@ -35,6 +36,11 @@ function renderStage({ model, el, signal }: Context): void {
     label: model.get("label"),
     help: model.get("help"),
   });
+  let fill: CanvasImageSource | null = null;
+  const cut = (): CutState | null => {
+    const [undoable, redoable] = model.get("history") as [number, number];
+    return model.get("editable") ? { off: model.get("off"), fill, undoable, redoable, chosen: model.get("chosen") } : null;
+  };
   const set = new LayerSet(model, () => stage.update({ layers: set.states }), signal);
   const stage = mountStage(
     el,
@@ -44,13 +50,14 @@ function renderStage({ model, el, signal }: Context): void {
       picture: null,
       layers: [],
       regions: decodeRegions(model.get("regions")),
+      cut: cut(),
     },
     {
       probe: (probe) => tell(el, "sw-probe", probe),
       view: (info) => tell(el, "sw-view", info),
       painted: (acks) => model.send?.({ kind: "ack", acks }),
       key: (key) => model.send?.({ kind: "key", key }),
-      region: (region) => model.send?.({ kind: "region", op: "toggle", tool: "click", region }),
+      edit: (edit, points) => model.send?.({ kind: "edit", ...edit }, undefined, [new Float32Array(points).buffer]),
       help: (open) => {
         model.set("help", open);
         model.save_changes();
@@ -76,6 +83,17 @@ function renderStage({ model, el, signal }: Context): void {
     const shown = await pictureFrom(model.get("picture")).catch(() => null);
     if (mine === generation && !signal.aborted) stage.update({ picture: shown, size });
   };
+  let filling = 0;
+  const loadFill = async () => {
+    const mine = ++filling;
+    const loaded = await pictureFrom(model.get("fill")).catch(() => null);
+    if (mine !== filling || signal.aborted) return;
+    fill = loaded;
+    stage.update({ cut: cut() });
+  };
+  follow(model, ["fill"], () => void loadFill(), signal);
+  follow(model, ["editable", "off", "history", "chosen"], () => stage.update({ cut: cut() }), signal);
+  follow(model, ["sketch"], () => stage.answered(model.get("sketch")), signal);
   follow(model, ["picture"], () => void picture(), signal);
   follow(model, ["region_hover", "photo_opacity", "photo_saturation", "photo_visible", "label", "help"], () => stage.update(looks()), signal);
   follow(model, ["regions"], () => stage.update({ regions: decodeRegions(model.get("regions")) }), signal);
@@ -84,6 +102,8 @@ function renderStage({ model, el, signal }: Context): void {
     "sw-do",
     (wish) => {
       if (wish.action === "tool") stage.setTool(wish.tool);
+      else if (wish.action === "edit") stage.edit(wish.op);
+      else if (wish.action === "region") stage.pointAtRegion(wish.region);
       else if (wish.action === "zoom") stage.zoom(wish.factor);
       else if (wish.action === "grid") stage.setGrid(wish.on);
       else if (wish.action === "bare") stage.setBare(wish.on);
@@ -95,6 +115,7 @@ function renderStage({ model, el, signal }: Context): void {
   stackUnder(el, stage.onTransform, signal);
   nameControls(el, signal);
   void picture();
+  void loadFill();
   void set.load();
 }
 
@@ -151,7 +172,20 @@ function renderReadout({ model, el, signal }: Context): void {
 function renderTools({ el, signal }: Context): void {
   const tools = mountTools(el, (wish) => tell(el, "sw-do", wish));
   hear(el, "sw-view", (info) => tools.show(info), signal);
-  tools.show({ tool: "probe", grid: false, bare: false, swipe: false, scale: 1 });
+  tools.show({ tool: "probe", grid: false, bare: false, swipe: false, scale: 1, edits: null });
+}
+
+function renderRanks({ model, el, signal }: Context): void {
+  const ranks = mountRanks(
+    el,
+    (region) => tell(el, "sw-do", { action: "region", region }),
+    (region) => model.send?.({ region }),
+    signal,
+  );
+  const update = () => ranks.update(model.get("order"), model.get("off"));
+  hear(el, "sw-probe", (probe) => ranks.setRegion(probe?.region ?? -1), signal);
+  follow(model, ["order", "off"], update, signal);
+  update();
 }
 
 function renderFilm({ model, el, signal }: Context): void {
@@ -194,6 +228,7 @@ const RENDER: Record<string, (context: Context) => void> = {
   readout: renderReadout,
   tools: renderTools,
   film: renderFilm,
+  ranks: renderRanks,
 };
 
 export default {

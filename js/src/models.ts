@@ -90,6 +90,7 @@ export class LayerSet {
       limits: get("limits"),
       words: get("words") ?? [],
       regions: this.regionMap(get("regions")),
+      names: get("region_names") ?? {},
       before: get("before") ?? null,
       after: get("after") ?? [],
       opacity: get("opacity"),

@@ -61,6 +61,7 @@ async function start(): Promise<void> {
     layers,
     regions: regionsFrom(data.regions),
     regionHover: data.region_hover,
+    cut: null,
     photoOpacity: data.photo.opacity,
     photoSaturation: data.photo.saturation,
     photoVisible: data.photo.visible,

@@ -84,7 +84,7 @@ export function drawSwipe(
   });
 }
 
-/** The outline of one region, white on black. */
+/** The outline around regions, white on black. */
 export function drawRegion(
   x: CanvasRenderingContext2D,
   w: number,
@@ -92,19 +92,21 @@ export function drawRegion(
   ratio: number,
   view: View,
   map: RegionMap,
-  region: number,
+  inside: (label: number) => boolean,
+  thin = false,
 ): void {
-  const path = toPath(outlines(map, region));
+  const path = toPath(outlines(map, inside));
   const unit = map.width / (view.scale * w);
   x.save();
   x.translate(view.x * w, view.y * h);
   x.scale((view.scale * w) / map.width, (view.scale * h) / map.height);
   x.lineCap = "square";
   x.strokeStyle = "rgba(0,0,0,.7)";
-  x.lineWidth = 4 * ratio * unit;
+  x.lineWidth = (thin ? 2.5 : 4) * ratio * unit;
   x.stroke(path);
   x.strokeStyle = "#fff";
-  x.lineWidth = 2 * ratio * unit;
+  x.lineWidth = (thin ? 1 : 2) * ratio * unit;
+  if (thin) x.setLineDash([4 * ratio * unit, 3 * ratio * unit]);
   x.stroke(path);
   x.restore();
 }

@@ -71,12 +71,13 @@ export function readings(layers: LayerState[], probe: Probe): Reading[] {
       const region = layer.regions ? layer.regions.labels[indexUnder(layer.regions, probe.x, probe.y, probe.size)] : -1;
       const cut = layer.kind === "region" && region >= 0;
       const after = layer.after[region];
+      const name = layer.names?.[region];
       const known = cut && layer.before !== null && after !== undefined;
       return {
         layer,
         value,
         region,
-        lead: cut ? ["region ", String(region), " drop"] : [layer.name, "", ""],
+        lead: !cut ? [layer.name, "", ""] : name ? ["", name, " drop"] : ["region ", String(region), " drop"],
         text: valueText(layer, value),
         unit: layer.unit,
         tail: known ? ["probability ", `${plain(layer.before!, 3)} → ${plain(after, 3)}`] : ["", ""],

@@ -1,15 +1,18 @@
 // The stage, independent of any notebook: `mountStage(el, state, callbacks)` paints and listens until aborted.
+import { middleOf, nextRegion, regionsAlong } from "./cut";
 import { indexUnder, valueUnder } from "./decode";
 import { element, fit, perFrame, still, watchSize } from "./dom";
+import { editKey } from "./edit_keys";
 import { bindHands } from "./hands";
 import { Painter, STALE } from "./heat";
 import { helpPanel } from "./help";
 import { drawProbe, drawRegion, drawSwipe } from "./probe";
 import { readings, spoken, tagText } from "./readout";
-import type { LayerState, Probe, RegionMap, StageCallbacks, StageState, Tool, ViewInfo } from "./types";
+import { DRAWS, Strokes, drawBrush } from "./strokes";
+import type { EditOp, LayerState, Probe, RegionMap, StageCallbacks, StageState, Tool, ViewInfo } from "./types";
 import { ordered, sides, topVisible } from "./types";
 import type { View } from "./view";
-import { FIT, centreOf, panned, pixelAt, revealed, tagPlace, zoomed } from "./view";
+import { FIT, centreOf, panned, pixelAt, pointAt, revealed, tagPlace, zoomed } from "./view";
 
 const FADE_MS = 80;
 const SPEAK_MS = 400;
@@ -24,6 +27,12 @@ export interface StageHandle {
   setSwipe(on: boolean): void;
   zoom(factor: number): void;
   fit(): void;
+  /** Does something to the region under the probe, or to the last edit. */
+  edit(op: EditOp): void;
+  /** Points at the middle of a region; −1 points nowhere. */
+  pointAtRegion(region: number): void;
+  /** What a drag that goes on would drop. */
+  answered(sketch: { number?: number; text?: string }): void;
   /** Tells the current tool, zoom and modes once more. */
   announce(): void;
   /** What an element over the picture must take as its transform, whenever it changes. */
@@ -41,7 +50,7 @@ export function mountStage(
   let state = initial;
   let probe: Probe | null = null;
   let view: View = FIT;
-  let info: Omit<ViewInfo, "scale"> = { tool: "probe", grid: false, bare: false, swipe: false };
+  let info: Omit<ViewInfo, "scale"> = { tool: "probe", grid: false, bare: false, swipe: false, edits: null };
   let swipeAt = 0.5;
   const painter = new Painter();
   const followers: ((transform: string) => void)[] = [];
@@ -97,28 +106,75 @@ export function mountStage(
     if (!sized) return;
     const [x, w, h, ratio] = sized;
     const top = info.bare ? null : topVisible(state.layers);
-    tag.classList.toggle("sw-shown", !!(probe && top));
+    if (!probe) tag.classList.remove("sw-shown");
     if (info.swipe && !info.bare) {
       const names = sides(state.layers.filter((l) => l.visible && l.field)).map((side) => side[0]?.name ?? "nothing");
       drawSwipe(x, w, h, ratio, swipeAt, names as [string, string]);
     }
-    if (!probe) return;
     const map = regionMap();
+    if (map && state.cut && state.cut.chosen >= 0 && !info.bare && !state.cut.off.includes(state.cut.chosen))
+      drawRegion(x, w, h, ratio, view, map, (label) => label === state.cut!.chosen, true);
+    if (strokes.active) {
+      const touched = strokes.op === "merge" && map ? regionsAlong(map, strokes.points) : null;
+      if (touched) drawRegion(x, w, h, ratio, view, map!, (label) => touched.has(label));
+      strokes.draw(x, w, h, ratio, view, state.size);
+    }
+    if (!probe) return;
+    const wide = info.tool === "brush" || info.tool === "erase";
     const cut = state.regionHover && map && probe.region >= 0 && !info.bare;
-    if (cut) drawRegion(x, w, h, ratio, view, map, probe.region);
-    else drawProbe(x, w, h, ratio, view, state.size, probe);
-    if (top) placeTag(top, w / ratio, h / ratio);
+    if (wide) {
+      const [cx, cy] = centreOf(view, state.size, probe.x, probe.y);
+      drawBrush(x, w, h, ratio, cx, cy, (strokes.radius * view.scale * w) / state.size[1]);
+    } else if (cut && info.tool !== "rectangle" && info.tool !== "lasso") {
+      if (!strokes.active) drawRegion(x, w, h, ratio, view, map, (label) => label === probe!.region);
+    } else drawProbe(x, w, h, ratio, view, state.size, probe);
+    const text = strokes.active ? strokes.text : top ? tagText(top, valueUnder(top.field!, probe.x, probe.y, state.size)) : "";
+    tag.classList.toggle("sw-shown", text !== "");
+    if (text) placeTag(text, w / ratio, h / ratio);
   };
-  const placeTag = (layer: LayerState, w: number, h: number) => {
-    tag.textContent = tagText(layer, valueUnder(layer.field!, probe!.x, probe!.y, state.size));
+  const placeTag = (text: string, w: number, h: number) => {
+    tag.textContent = text;
     const [cx, cy] = centreOf(view, state.size, probe!.x, probe!.y);
-    const place = tagPlace(cx * w, cy * h, w);
+    const place = tagPlace(cx * w, cy * h, w, state.cut ? w / 28 + 8 : 10);
     tag.style.left = place.left === null ? "" : `${place.left}px`;
     tag.style.right = place.right === null ? "" : `${place.right}px`;
     tag.style.top = `${place.top}px`;
   };
   const redraw = perFrame(paintBase, signal);
   const redrawOver = perFrame(paintOver, signal);
+
+  // ---- editing ----
+  const strokes = new Strokes((edit, points) => callbacks.edit?.(edit, points), redrawOver);
+  const edit = (op: EditOp) => {
+    if (!state.cut) return;
+    const alone = op === "undo" || op === "redo" || op === "on";
+    if (!alone && !probe) return;
+    strokes.cancel();
+    callbacks.edit?.({ op }, alone ? [] : [probe!.x + 0.5, probe!.y + 0.5]);
+  };
+  const setTool = (tool: Tool) => {
+    strokes.cancel();
+    setInfo({ tool });
+  };
+  const pointAtRegion = (region: number) => {
+    const map = regionMap();
+    const at = map && region >= 0 ? middleOf(map, region) : null;
+    if (!at) return setProbe(null);
+    const [rows, columns] = state.size;
+    const x = Math.floor(((at[0] + 0.5) * columns) / map!.width);
+    const y = Math.floor(((at[1] + 0.5) * rows) / map!.height);
+    setView(revealed(view, state.size, x, y));
+    setProbe({ x, y });
+  };
+  /** Arrow keys of the pointer lead from region to region. */
+  const stepRegion = (dx: number, dy: number): boolean => {
+    const map = regionMap();
+    if (!state.cut || info.tool !== "pointer" || !map || !probe) return false;
+    const i = indexUnder(map, probe.x, probe.y, state.size);
+    const next = nextRegion(map, i % map.width, Math.floor(i / map.width), dx, dy);
+    if (next >= 0) pointAtRegion(next);
+    return true;
+  };
 
   // ---- probe ----
   let speaking: ReturnType<typeof setTimeout> | undefined;
@@ -180,14 +236,35 @@ export function mountStage(
         setProbe({ x, y });
       },
       leave: () => setProbe(null),
-      click: () => probe && state.regionHover && probe.region >= 0 && callbacks.region?.(probe.region),
-      step: (dx, dy) => {
+      click: (shift) => edit(shift ? "choose" : "toggle"),
+      stroke: (phase, fx, fy) => {
+        const op = DRAWS[info.tool];
+        const [x, y] = pointAt(view, state.size, fx, fy);
+        if (phase === "begin" && op && state.cut) strokes.begin(op, x, y);
+        else if (phase === "move") strokes.move(x, y);
+        else if (phase === "end") strokes.end();
+        else if (phase === "cancel") strokes.cancel();
+        return strokes.active;
+      },
+      editKey: (e) =>
+        state.cut !== null &&
+        editKey(e, {
+          tool: setTool,
+          edit,
+          size: (factor) => {
+            strokes.radius = Math.min(Math.max(...state.size) / 2, Math.max(0.75, strokes.radius * factor));
+            redrawOver();
+          },
+        }),
+      step: (dx, dy, pixels) => {
+        if (pixels === 1 && stepRegion(dx, dy)) return;
         const [rows, columns] = state.size;
         const from = probe ?? { x: (columns >> 1) - dx, y: (rows >> 1) - dy };
-        const x = Math.min(columns - 1, Math.max(0, from.x + dx));
-        const y = Math.min(rows - 1, Math.max(0, from.y + dy));
+        const x = Math.min(columns - 1, Math.max(0, from.x + dx * pixels));
+        const y = Math.min(rows - 1, Math.max(0, from.y + dy * pixels));
         setView(revealed(view, state.size, x, y));
         setProbe({ x, y });
+        strokes.move(x + 0.5, y + 0.5);
       },
       zoom: (factor, fx, fy) => setView(zoomed(view, factor, fx, fy)),
       pan: (dx, dy) => void setView(panned(view, dx, dy)),
@@ -203,12 +280,17 @@ export function mountStage(
       toggleSwipe: () => setInfo({ swipe: !info.swipe }),
       escape: () => {
         if (state.help) return setHelp(false);
+        if (strokes.active) return strokes.cancel();
+        if (state.cut && info.tool !== "pointer") return setTool("pointer");
         setProbe(null);
         callbacks.key?.("Escape");
       },
       enter: () => {
-        if (probe && state.regionHover && probe.region >= 0) callbacks.region?.(probe.region);
-        else callbacks.key?.("Enter");
+        const op = state.cut && DRAWS[info.tool];
+        if (!state.cut || !probe) callbacks.key?.("Enter");
+        else if (!op) edit("toggle");
+        else if (strokes.active) strokes.end();
+        else strokes.begin(op, probe.x + 0.5, probe.y + 0.5);
       },
       help: () => setHelp(!state.help),
       drop: (file) => callbacks.drop?.(file),
@@ -225,6 +307,12 @@ export function mountStage(
     over.setAttribute("aria-label", state.label);
     help.hidden = !state.help;
     if (changes.layers) painter.keep(state.layers);
+    if (changes.cut !== undefined) {
+      const { cut } = state;
+      if (!cut) strokes.cancel();
+      const tool = cut && info.tool === "probe" ? "pointer" : !cut && info.tool !== "pan" ? "probe" : info.tool;
+      setInfo({ tool, edits: cut && { undoable: cut.undoable, redoable: cut.redoable } });
+    }
     if (changes.size) view = FIT;
     if (changes.size) follow();
     if (probe && (probe.x >= columns || probe.y >= rows)) setProbe(null);
@@ -239,7 +327,10 @@ export function mountStage(
   return {
     update,
     setProbe,
-    setTool: (tool) => setInfo({ tool }),
+    setTool,
+    edit,
+    pointAtRegion,
+    answered: (sketch) => strokes.answered(sketch),
     setGrid: (grid) => setInfo({ grid }),
     setBare: (bare) => setInfo({ bare }),
     setSwipe: (swipe) => setInfo({ swipe }),

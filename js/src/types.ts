@@ -28,6 +28,8 @@ export interface LayerState {
   limits: [number, number];
   words: string[];
   regions: RegionMap | null;
+  /** Names by number, of the regions that have one. */
+  names?: Record<string, string>;
   before: number | null;
   after: number[];
   opacity: number;
@@ -43,6 +45,16 @@ export interface LayerState {
   seq: number;
 }
 
+/** Regions that can be edited: what is off, what it shows, and how far the edits go back and forth. */
+export interface CutState {
+  off: number[];
+  fill: CanvasImageSource | null;
+  undoable: number;
+  redoable: number;
+  /** The region drawn or clicked last, or −1. */
+  chosen: number;
+}
+
 export interface StageState {
   /** Height and width of the picture in its own pixels. */
   size: [number, number];
@@ -50,6 +62,8 @@ export interface StageState {
   layers: LayerState[];
   regions: RegionMap | null;
   regionHover: boolean;
+  /** null where the regions are there to look at only. */
+  cut: CutState | null;
   photoOpacity: number;
   photoSaturation: number;
   photoVisible: boolean;
@@ -66,7 +80,21 @@ export interface Probe {
   size: [number, number];
 }
 
-export type Tool = "probe" | "pan";
+export type Tool = "probe" | "pan" | "pointer" | "rectangle" | "lasso" | "brush" | "erase" | "split" | "merge";
+
+export type EditOp =
+  | "toggle" | "rectangle" | "lasso" | "brush" | "erase" | "split" | "merge"
+  | "remove" | "grow" | "shrink" | "finer" | "undo" | "redo" | "on" | "choose" | "cancel";
+
+/** What the kernel is asked to do with regions; its points travel as float32 pairs (x, y) in pixels of the picture. */
+export interface EditMessage {
+  op: EditOp;
+  radius?: number;
+  /** Numbers a drag that goes on: nothing is edited yet, its drop is asked for. */
+  sketch?: number;
+  /** The last of these numbers: messages may overtake one another on their way, and later answers are not wanted. */
+  after?: number;
+}
 
 /** What the tools show as pressed. */
 export interface ViewInfo {
@@ -76,6 +104,8 @@ export interface ViewInfo {
   /** The two uppermost layers side by side, split where the pointer is. */
   swipe: boolean;
   scale: number;
+  /** Edits that can be undone and redone; null where regions cannot be edited. */
+  edits: { undoable: number; redoable: number } | null;
 }
 
 /** What the stage tells its host; all optional. */
@@ -84,7 +114,7 @@ export interface StageCallbacks {
   painted?(acks: [string, number][]): void;
   drop?(file: File): void;
   key?(key: string): void;
-  region?(region: number): void;
+  edit?(edit: EditMessage, points: number[]): void;
   toggle?(layer: LayerState): void;
   view?(info: ViewInfo): void;
   help?(open: boolean): void;

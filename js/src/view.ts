@@ -34,6 +34,11 @@ export function pixelAt(view: View, size: [number, number], fx: number, fy: numb
   return [inside(fx, view.x, size[1]), inside(fy, view.y, size[0])];
 }
 
+/** Point of the picture, of `size` (H, W), at (fx, fy) in shares of the stage; outside of it, too. */
+export function pointAt(view: View, size: [number, number], fx: number, fy: number): [number, number] {
+  return [((fx - view.x) / view.scale) * size[1], ((fy - view.y) / view.scale) * size[0]];
+}
+
 /** Centre of pixel (x, y) in shares of the stage. */
 export function centreOf(view: View, size: [number, number], x: number, y: number): [number, number] {
   return [view.x + ((x + 0.5) / size[1]) * view.scale, view.y + ((y + 0.5) / size[0]) * view.scale];

@@ -43,6 +43,6 @@ it("outlines a region and the borders between all", () => {
     [1, 0, 1, 1],
     [1, 1, 1, 2],
   ]);
-  expect(segments(outlines(map, 1))).toHaveLength(6);
-  expect(outlines(map, 7)).toEqual([]);
+  expect(segments(outlines(map, (label) => label === 1))).toHaveLength(6);
+  expect(outlines(map, (label) => label === 7)).toEqual([]);
 });

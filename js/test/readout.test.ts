@@ -53,6 +53,7 @@ describe("readings", () => {
     const [r] = readings([cut], at);
     expect(r.lead.join("")).toBe("region 1 drop");
     expect(r.tail.join("")).toBe("probability 0.070 → 0.038");
+    expect(readings([{ ...cut, names: { 1: "left ear" } }], at)[0].lead.join("")).toBe("left ear drop");
   });
   it("are one line for a screen reader", () => {
     expect(spoken(readings([layer(), cam], at), at)).toBe(

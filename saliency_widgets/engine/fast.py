@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..model.folded import Folded
 from .incremental import Incremental, Regions
-from .inputs import Inputs
+from .inputs import GROWN, Inputs
 from .probe import Fill, Image, Probe, Score, Without
 from .stats import Stats
 from .store import STORE
@@ -101,7 +101,8 @@ class Fast:
 
 
 def _changed(probe: Probe) -> bool:
-    return probe.keep == "logits" and isinstance(probe.input, Without) and probe.input.of == Image()
+    return probe.keep == "logits" and isinstance(probe.input, Without) and probe.input.of == Image() \
+        and probe.input.fill.kind != GROWN  # which has no one picture of its fill
 
 
 class Changes:

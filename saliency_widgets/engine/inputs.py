@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image as PILImage
 from torch import Tensor
 
+from ..inpainting import inpainted
 from ..model.outputs import wide
 from ..model.preprocessing import Picture
 from . import probe as P
@@ -20,6 +21,7 @@ from .store import STORE
 
 FILLS = ("black", "white", "mean", "blur", "noise")
 REFERENCES = ("black", "white", "mean", "blur")  # backgrounds where none are given
+GROWN = "inpaint"  # a fill of regions alone: what surrounds them, grown into them
 FILL_BLUR = 10.0  # σ in pixels at which a picture counts as blurred out (METHODS: fill blur)
 
 
@@ -69,6 +71,11 @@ class Inputs:
             self._signatures[name] = _signatures(labels)
         return name
 
+    def forget_labels(self, name: str) -> None:
+        """Let go of a label map: nothing will ask for its regions by this name again."""
+        self._labels.pop(name, None)
+        self._signatures.pop(name, None)
+
     def by_pixels(self, name: P.Without) -> P.Without:
         """The same input named by the pixels that are replaced, whatever label map they were cut with.
 
@@ -116,14 +123,19 @@ class Inputs:
             return mask
         return F.interpolate(mask[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
 
-    def fill(self, value: Any, seed: int = 0) -> P.Fill:
+    def fill(self, value: Any, seed: int = 0, sigma: float = FILL_BLUR) -> P.Fill:
         """Name a fill or baseline given as METHODS says: a word, a pixel value 0..1, a picture or an input tensor.
 
-        ValueError or TypeError for anything else.
+        `sigma` in pixels is that of "blur"; "inpaint" fills regions, and is no picture of its own. ValueError or TypeError
+        for anything else.
         """
         if isinstance(value, P.Fill):
             return value
         if isinstance(value, str):
+            if value == GROWN:
+                return P.Fill(GROWN)
+            if value == "blur" and sigma != FILL_BLUR:
+                return P.Fill("blur", value=float(sigma))
             if value not in FILLS:
                 raise ValueError(f"unknown fill {value!r}: choose one of {', '.join(FILLS)}, a pixel value from 0 to 1, "
                                  f"a picture, or a tensor in the input space")
@@ -183,6 +195,8 @@ class Inputs:
         """A whole picture of the fill, `(C, H, W)` in the input space."""
         if fill.kind == "given":
             return self._given[fill.content]
+        if fill.kind == GROWN:
+            raise ValueError("inpainting fills regions of a picture and is no picture of its own: use another fill here")
         if fill not in self._fills:
             space, image = self.picture.space, self.image
             pixels = space.to_pixels(image)
@@ -192,7 +206,7 @@ class Inputs:
             elif fill.kind == "mean":
                 pixels = pixels.mean((1, 2), keepdim=True).expand_as(pixels)
             elif fill.kind == "blur":
-                pixels = self.kernels.gaussian_blur(pixels, FILL_BLUR)
+                pixels = self.kernels.gaussian_blur(pixels, FILL_BLUR if fill.value is None else fill.value)
             elif fill.kind == "noise":
                 draw = self.kernels.uniform(fill.seed, 0, image.numel(), image.device)
                 pixels = draw.view(image.shape).to(image.dtype)
@@ -205,6 +219,8 @@ class Inputs:
         if all(isinstance(n, P.OnPath) and (n.baseline, n.of) == (first.baseline, first.of) for n in names):
             alphas = torch.tensor([n.alpha for n in names], dtype=self.image.dtype, device=self.image.device)
             return self.kernels.lerp(self.filled(first.baseline), self.tensor(first.of), alphas)
+        if isinstance(first, P.Without) and first.fill.kind == GROWN:
+            return torch.stack([self._grown(name) if isinstance(name, P.Without) else self._single(name) for name in names])
         if all(isinstance(n, P.Without) and (n.labels, n.fill, n.of) == (first.labels, first.fill, first.of) for n in names):
             labels = self.labels(first.labels)
             sets = torch.zeros(len(names), int(labels.max()) + 1, dtype=torch.bool)
@@ -240,6 +256,13 @@ class Inputs:
             case P.Given(content):
                 return self._made[content]
         raise TypeError(f"{name!r} names no single input")
+
+    def _grown(self, name: P.Without) -> Tensor:
+        """The picture with regions filled by what is around them."""
+        x, off = self.tensor(name.of), torch.isin(self.labels(name.labels), torch.tensor(name.regions, device=self.image.device))
+        pixels = self.picture.space.to_pixels(x).double().movedim(0, 2).cpu().numpy()
+        grown = torch.from_numpy(inpainted(pixels, off.cpu().numpy())).movedim(2, 0).to(x)
+        return torch.where(off, self.picture.space.to_input(grown), x)
 
     def _drawn(self, name: P.Noisy | P.Shaken) -> Tensor:
         base, shape, device = self.tensor(name.base), tuple(self.image.shape), self.image.device

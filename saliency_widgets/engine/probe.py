@@ -118,9 +118,10 @@ Input = Image | Filled | OnPath | Blurred | Noisy | Shaken | Without | Revealed 
 
 @dataclass(frozen=True)
 class Fill:
-    """A fill or baseline: `kind` is black, white, mean, blur, noise, value or given.
+    """A fill or baseline: `kind` is black, white, mean, blur, noise, value, given, or inpaint (of regions alone).
 
-    `value` is the pixel value 0..1 of kind value, `seed` that of noise, `content` the digest of a given tensor.
+    `value` is the pixel value 0..1 of kind value, or the σ of blur where it is not the usual one, `seed` that of noise,
+    `content` the digest of a given tensor.
     """
 
     kind: str

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .. import regions as R
-from ..engine.inputs import FILLS
+from ..engine.inputs import FILL_BLUR, FILLS, GROWN
 from ..engine.probe import Evaluation, Fill, Probe
 from .parameters import Parameter
 from .protocol import Context, Draft, Reply, Round
@@ -23,12 +23,15 @@ def _label_map(context: Context, grid: tuple[int, int], regions: Any) -> np.ndar
 
 
 def _evaluations(context: Context, params: dict) -> int:
-    count = int(_label_map(context, params["grid"], params["regions"]).max()) + 1
-    return count + 1 + (COARSE ** 2 if _previews(context, count) else 0)
+    name = context.fill(params["fill"], params["seed"], params["sigma"])
+    probes = _probes(context, _label_map(context, params["grid"], params["regions"]), name)
+    return len(probes) + 1 + (COARSE ** 2 if _previews(context, probes) else 0)
 
 
-def _previews(context: Context, count: int) -> bool:
-    return context.watched and count > 2 * COARSE ** 2 and min(context.shape[1:]) >= COARSE
+def _previews(context: Context, probes: list[Probe]) -> bool:
+    """Whether somebody waits for many regions; after an edit most are known, and the rest is there at once."""
+    long = context.watched and len(probes) > 2 * COARSE ** 2 and min(context.shape[1:]) >= COARSE
+    return long and sum(map(context.kept, probes)) < len(probes) / 2
 
 
 @method("leave_one_out", title="Leave-one-out", family="cut", rank=0, cost="1 evaluation a region",
@@ -39,19 +42,22 @@ def _previews(context: Context, count: int) -> bool:
                       choices=(4, 7, 10, 14, 20, 28)),
             Parameter("regions", "regions", None, "superpixels, or a label map of your own, instead of the grid",
                       choices=R.SEGMENTATIONS),
-            Parameter("fill", "fill", "black", "what a removed region shows", choices=FILLS),
+            Parameter("fill", "fill", "black", "what a removed region shows; inpaint: what surrounds it, grown in",
+                      choices=(*FILLS, GROWN)),
+            Parameter("sigma", "float", FILL_BLUR, "σ of a blurred fill", minimum=0.5, maximum=50.0, step=0.5, unit="px"),
             Parameter("seed", "int", 0, "names the draw of a noise fill", minimum=0)))
-def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill: Any, seed: int) -> Iterator[Round | Draft]:
+def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill: Any, sigma: float,
+                  seed: int) -> Iterator[Round | Draft]:
     """score(x) − score(x with region r replaced), painted over region r: `(1, H, W)`, forward passes only.
 
     All logits are kept, so another class needs no evaluation. `regions` and `region_scores` list the drops, `details` the
     class's probability `before` and `after` (one a region). ValueError where the score becomes infinite.
     """
-    name, image = context.fill(fill, seed), context.forward(context.image)
+    name, image = context.fill(fill, seed, sigma), context.forward(context.image)
     labels = _label_map(context, grid, regions)
     count = int(labels.max()) + 1
     probes = _probes(context, labels, name)
-    if not _previews(context, count):
+    if not _previews(context, probes):
         (_, whole), *reply = yield Round([image, *probes])
         yield _draft(context, labels, *drops(context, whole, reply))
         return

@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..engine.inputs import Inputs, digest
+from ..engine.inputs import FILL_BLUR, Inputs, digest
 from ..engine.probe import (
     Blurred,
     Evaluation,
@@ -99,7 +99,7 @@ class Knowledge:
 
     `weights(layer)` gives a copy of a layer's weight or None; `head()` the last linear layer behind global average
     pooling, or raises ValueError where there is none; `references()` the background pictures, and a phrase that says
-    which they are.
+    which they are; `kept(probe)` an evaluation that is there already, or None.
     """
 
     layers: tuple[Layer, ...]
@@ -110,6 +110,7 @@ class Knowledge:
     references: Callable[[], tuple[tuple[Fill, ...], str]] = lambda: ((), "")
     weights: Callable[[str], Tensor | None] = lambda layer: None
     head: Callable[[], Any] | None = None
+    kept: Callable[[Probe], Evaluation | None] = lambda probe: None
 
 
 class Context:
@@ -184,15 +185,19 @@ class Context:
         """A copy of the weight of a layer's module, or None where it has none."""
         return self.known.weights(layer)
 
+    def kept(self, probe: Probe) -> bool:
+        """Whether an evaluation is there already."""
+        return self.known.kept(probe) is not None
+
     def head(self) -> Any:
         """The linear layer behind global average pooling (`model.head.Head`); ValueError where the model has none."""
         return self.known.head()
 
     # ---- names
 
-    def fill(self, value: Any, seed: int = 0) -> Fill:
-        """Name a baseline or fill (METHODS, end)."""
-        return self.inputs.fill(value, seed)
+    def fill(self, value: Any, seed: int = 0, sigma: float = FILL_BLUR) -> Fill:
+        """Name a baseline or fill (METHODS, end); `sigma` in pixels is that of "blur"."""
+        return self.inputs.fill(value, seed, sigma)
 
     def given(self, tensor: Tensor) -> Given:
         """Name a tensor `(C, H, W)` of the method's own making; it is let go of after a `Round(keep=False)`."""

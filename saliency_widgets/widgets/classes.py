@@ -8,7 +8,7 @@ import ipywidgets
 import numpy as np
 
 from .controls import named
-from .words import plain
+from .words import plain, signed
 
 ROWS = 5
 ROW = 20  # pixels
@@ -54,18 +54,21 @@ class ClassPanel(ipywidgets.VBox):
         self.figure.add_class("sw-bars")
         self.numbers = ipywidgets.HTML()
         self.numbers.add_class("sw-numbers")
+        self.ticks = ipywidgets.HTML()
+        self.ticks.add_class("sw-ticks")
         names = ipywidgets.VBox(self.names)
         names.add_class("sw-names")
-        body = ipywidgets.Box([names, self.figure, self.numbers])
-        body.add_class("sw-classes")
-        super().__init__([head, body])
+        self.body = ipywidgets.Box([names, self.figure, self.numbers, self.ticks])
+        self.body.add_class("sw-classes")
+        super().__init__([head, self.body])
         self.add_class("sw-section")
 
     def show(self, rows: Sequence[tuple[int, str, float]], target: int, contrast: int | None = None,
-             exact: Sequence[str] = ()) -> None:
+             exact: Sequence[str] = (), without: Sequence[float] | None = None) -> None:
         """Show `(index, label, probability)` rows with the one called `target` in the accent colour.
 
-        `exact` gives one sentence per row for its tooltip (logit and full probability).
+        `exact` gives one sentence per row for its tooltip (logit and full probability); `without` the probabilities while
+        regions are off: the bars show these, a tick the earlier ones, and a second column the difference.
         """
         rows = list(rows)[:ROWS]
         self._syncing = True
@@ -80,12 +83,19 @@ class ClassPanel(ipywidgets.VBox):
                 (button.add_class if row == chosen else button.remove_class)("sw-on")
             for row in range(ROWS):
                 (self.figure.add_class if row == chosen else self.figure.remove_class)(f"sw-pick-{row}")
-            shares = np.array([p for *_, p in rows] + [0.0] * (ROWS - len(rows)))
-            largest = float(shares.max()) or 1.0
+            whole = np.array([p for *_, p in rows])
+            shares = whole if without is None else np.array(without[:ROWS], float)
+            largest = float(max(whole.max(), shares.max())) or 1.0
             self.bars.scales["y"].max = largest
-            self.bars.y = shares
+            self.bars.y = np.concatenate((shares, np.zeros(ROWS - len(rows))))
+            (self.body.remove_class if without is None else self.body.add_class)("sw-changed")
+            self.ticks.value = "" if without is None else "".join(
+                f"<i style='left:{100 * p / largest:.2f}%;top:{ROW * row + 4}px'></i>" for row, p in enumerate(whole))
             self.numbers.value = "".join(
-                f"<div{' class=sw-on' if row == chosen else ''}>{plain(p)}</div>" for row, (*_, p) in enumerate(rows))
+                f"<div{' class=sw-on' if row == chosen else ''}>{plain(p)}</div>" if without is None else
+                f"<div{' class=sw-on' if row == chosen else ''}>{plain(p, 3)}"
+                f"<span class=sw-m>{signed(p - before, 3)}</span></div>"
+                for row, (p, before) in enumerate(zip(shares.tolist(), whole.tolist())))
             contrasts = [None] + self.indices
             if contrast is not None and contrast not in contrasts:
                 contrasts.append(contrast)

@@ -138,6 +138,10 @@ def named(widget: ipywidgets.DOMWidget, name: str, tip: str = "") -> ipywidgets.
     return widget
 
 
+class Grid(tuple):
+    """(rows, columns) among the ways to cut a picture into regions."""
+
+
 class Control:
     """One parameter's widget, kept equal to its trait; `on_hand(name, value)` hears what a hand changes.
 
@@ -155,6 +159,8 @@ class Control:
         self.show(getattr(params, parameter.name))
         self.widget.observe(self._by_hand, "index" if self.listed else "value")
         params.observe(self._by_code, parameter.name)
+        if self._grids:
+            params.observe(lambda _: self.show(getattr(params, parameter.name)), "grid")
         if parameter.kind == "window" and params.has_trait(self._limit):
             params.observe(lambda change: self.widget.set_trait("max", change["new"]), self._limit)
 
@@ -162,6 +168,12 @@ class Control:
     def _limit(self) -> str:
         """The parameter that ends a window's axis, where there is one: `sigma_max` for `sigma`."""
         return f"{self.parameter.name}_max"
+
+    @property
+    def _grids(self) -> tuple[int, ...]:
+        """Grids that a menu of regions offers, where the method has them as a parameter of their own."""
+        own = self.parameter.kind == "regions" and self.params.has_trait("grid")
+        return self.params.traits()["grid"].parameter.choices if own else ()
 
     def _options(self) -> list[tuple[str, Any]]:
         parameter, kind = self.parameter, self.parameter.kind
@@ -173,8 +185,7 @@ class Control:
             nothing = [] if self._default_layer else [("none", None)]
             return nothing + [(name, name) for name in self._layers]
         if kind == "regions":
-            nothing = [("grid", None)] if parameter.default is None else []
-            return nothing + [(say(v), v) for v in parameter.choices]
+            return [(f"grid {n} × {n}", Grid((n, n))) for n in self._grids] + [(say(v), v) for v in parameter.choices]
         return [(say(v), v) for v in parameter.choices or ()]
 
     def _make(self) -> ipywidgets.DOMWidget:
@@ -222,12 +233,15 @@ class Control:
             value = self._default_layer
         if self.parameter.kind == "grid" and not isinstance(value, tuple):
             value = self.parameter.validate(value)
+        if self._grids and value is None:
+            value = Grid(np.broadcast_to(self.params.grid, 2).tolist())
         self._syncing = True
         try:
             if self.listed:
                 options = self._options()
                 if not any(same(v, value) for _, v in options):
-                    options.append((say(value), value))  # a value that only code can give gets a line of its own
+                    # A value that only code can give gets a line of its own.
+                    options.append((f"grid {say(tuple(value))}" if isinstance(value, Grid) else say(value), value))
                 self.values = [v for _, v in options]
                 if [words for words, _ in options] != list(self.widget.options):
                     self.widget.options = [words for words, _ in options]
@@ -258,6 +272,10 @@ class Control:
         before = getattr(self.params, self.parameter.name)
         if self.listed:
             value = self.values[value]
+            if isinstance(value, Grid):
+                if not same(value, self.params.grid):
+                    self.on_hand("grid", tuple(value))
+                value = None
         elif self.written:
             text = value.strip()
             # What is no number goes on as it is: the parameter refuses it in words.

@@ -1,4 +1,4 @@
-"""The body of the Cut family: the drops of all regions, ranked, and one region taken away."""
+"""The body of the Cut family: the drops of all regions, ranked, and what the model says without those that are off."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -9,30 +9,38 @@ import bqplot
 import ipywidgets
 import numpy as np
 
-from .controls import Control
+from .controls import Control, named
+from .edits import Edit
 from .pictures import Pictured, faded
+from .stage import Ranks
 from .words import percent, plain, signed
 
 if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
+    from ..what_if import WhatIf
+
+# What the menu of a region offers: edit, words, tooltip.
+ACTS = (("toggle", "off / on", "switch the region off or on (Enter)"),
+        ("grow", "grow", "take a rim of 2 px from those beside it (>)"),
+        ("shrink", "shrink", "give a rim of 2 px to those beside it (<)"), ("finer", "split in 4", "cut it into superpixels"),
+        ("remove", "remove", "give its pixels to those beside it (Delete)"))
 
 
 class CutPanel(ipywidgets.VBox):
-    """Ranked drops of 76 px, two pictures and the numbers of one region; a click on a bar chooses the region.
+    """Ranked drops of 76 px, two pictures and numbers of what is off, and the menu of the chosen region.
 
-    `on_region(number)` hears the click; `choose` shows a region without calling it.
+    `on_edit(edit)` hears what a hand does here; `show`, `show_off` and `choose` never call it.
     """
 
     hint = "any class: no further evaluation"
 
-    def __init__(self, controls: dict[str, Control], on_region: Callable[[int], None]):
-        self._on_region = on_region
+    def __init__(self, controls: dict[str, Control], on_edit: Callable[[Edit], None]):
+        self._on_edit = on_edit
         scales = {"x": bqplot.OrdinalScale(domain=[0]), "y": bqplot.LinearScale()}
         bars = {"scales": scales, "padding": 0.25, "x": [0], "y": [0.0]}
+        # The last one lies over the others: what is off turns to ink.
         self.marks = {name: bqplot.Bars(colors=[colour], **bars) for name, colour in
-                      (("raises", "#dd6a5c"), ("lowers", "#5b9bd0"), ("chosen", "#888"))}
-        for mark in self.marks.values():
-            mark.on_element_click(lambda _, event, mark=mark: self._clicked(mark, event))
+                      (("raises", "#dd6a5c"), ("lowers", "#5b9bd0"), ("off", "#888"))}
         self.figure = bqplot.Figure(
             marks=list(self.marks.values()), padding_x=0, padding_y=0, min_aspect_ratio=0.01, max_aspect_ratio=100,
             fig_margin={"top": 4, "bottom": 4, "left": 0, "right": 0}, display_toolbar=False,
@@ -40,74 +48,134 @@ class CutPanel(ipywidgets.VBox):
         self.figure.add_class("sw-drops")
         self.words, self.numbers = ipywidgets.HTML(), ipywidgets.HTML()
         self.words.add_class("sw-plot-words")
-        self.numbers.add_class("sw-what")
-        plot = ipywidgets.Box([self.figure, self.words])
+        self.strip = Ranks(lambda region: self._on_edit(Edit("toggle", region=region)))
+        plot = ipywidgets.Box([self.figure, self.words, self.strip])
         plot.add_class("sw-plot")
-        self.seen = Pictured("as the model sees it", "the picture without the region")
-        self.off = Pictured("what is off", "the region alone")
-        pictures = ipywidgets.HBox([self.seen, self.off, self.numbers])
+        self.seen = Pictured("as the model sees it", "the picture with the regions that are off filled")
+        self.off = Pictured("what is off", "the regions that are off alone")
+        self.all_on = named(ipywidgets.Button(description="switch all on"), "switch all on")
+        self.all_on.add_class("sw-link")
+        self.all_on.on_click(lambda _: self._on_edit(Edit("on")))
+        what = ipywidgets.VBox([self.numbers, self.all_on])
+        what.add_class("sw-what")
+        pictures = ipywidgets.HBox([self.seen, self.off, what])
         pictures.add_class("sw-trip")
-        row = ipywidgets.HBox([c.widget for c in controls.values()])
+        row = ipywidgets.HBox([*(c.widget for c in controls.values()), self._region_menu()])
         row.add_class("sw-params")
         super().__init__([plot, pictures, row])
         self.ranks = np.zeros(0, int)  # region numbers, the largest drop first
-        self.region = -1
+        self.region: int | None = None
+        self._syncing = False
         self._map: SaliencyMap | None = None
 
-    def _clicked(self, mark: bqplot.Bars, event: dict) -> None:
-        rank = int(np.asarray(mark.x)[int(event["data"].get("index", 0))])
-        if 0 <= rank < len(self.ranks):
-            self._on_region(int(self.ranks[rank]))
+    # ---- the chosen region
+
+    def _region_menu(self) -> ipywidgets.HBox:
+        self.which = ipywidgets.HTML()
+        self.menu = named(ipywidgets.ToggleButton(), "the chosen region", "name, grow, shrink, split, remove")
+        self.menu.add_class("sw-menu")
+        self.name = named(ipywidgets.Text(description="name", continuous_update=False), "name of the region")
+        self.name.add_class("sw-param")
+        self.name.observe(self._named, "value")
+        self.acts = {}
+        for op, words, tip in ACTS:
+            self.acts[op] = named(ipywidgets.Button(description=words), words, tip)
+            self.acts[op].on_click(lambda _, op=op: self._act(op))
+        pop = ipywidgets.VBox([self.name, *self.acts.values()])
+        pop.add_class("sw-pop")
+        menu = ipywidgets.HBox([self.which, self.menu, pop])
+        menu.add_class("sw-region-menu")
+        menu.layout.visibility = "hidden"
+        self._menu_box = menu
+        return menu
+
+    def _act(self, op: str) -> None:
+        if self.region is not None:
+            self._on_edit(Edit(op, region=self.region))
+
+    def _named(self, change: dict) -> None:
+        if self.region is not None and not self._syncing:
+            self._on_edit(Edit("name", region=self.region, name=change["new"].strip()))
+
+    def choose(self, region: int | None, name: str = "") -> None:
+        """Let the menu speak of a region, or of none."""
+        self.region, self._syncing = region, True
+        try:
+            self.name.value = name
+        finally:
+            self._syncing = False
+        self._menu_box.layout.visibility = "hidden" if region is None else "visible"
+        if region is None:
+            self.menu.value = False
+        else:
+            self.which.value = f"<span class=sw-m title='{escape(name)}'>{escape(name) or f'region {region}'}</span>"
+
+    # ---- the map
 
     def show(self, map: SaliencyMap) -> None:
-        """Draw the ranked drops; the largest is chosen unless the old choice still exists."""
-        if map.region_scores is None:
+        """Draw the ranked drops of a map, finished or growing."""
+        if map.region_scores is None or map is self._map:
             return
         scores = np.asarray(map.region_scores, np.float64)
-        again = self._map is not None and len(self._map.region_scores) == len(scores) and self.region >= 0
         self._map, self.ranks = map, np.argsort(-scores, kind="stable")
-        ranked = scores[self.ranks]
+        ranked, x = scores[self.ranks], np.arange(len(scores))
         with self.figure.hold_sync():
-            x, y = self.marks["raises"].scales["x"], self.marks["raises"].scales["y"]
-            x.domain = list(range(len(scores)))
-            y.min, y.max = min(0.0, float(ranked.min())), max(0.0, float(ranked.max())) or 1.0
+            across, up = self.marks["raises"].scales["x"], self.marks["raises"].scales["y"]
+            across.domain = x.tolist()
+            up.min, up.max = min(0.0, float(ranked.min())), max(0.0, float(ranked.max())) or 1.0
+        for name, mine in (("raises", ranked >= 0), ("lowers", ranked < 0), ("off", np.zeros(len(x), bool))):
+            with self.marks[name].hold_sync():
+                self.marks[name].x, self.marks[name].y = x, np.where(mine, ranked, 0.0)
+        self.strip.order, self.strip.off = self.ranks.tolist(), []
         # The words keep clear of the bars: right of the tall ones, or, where those are small, under them on the left.
-        below = y.max / (y.max - y.min or 1.0) < 0.5
+        below = up.max / (up.max - up.min or 1.0) < 0.5
         (self.words.add_class if below else self.words.remove_class)("sw-below")
         what = "drop" if "after" in map.details else "share"
         self.words.value = (f"{what} of {len(scores)} regions, ranked<br>"
                             f"{signed(ranked[0])} to {signed(ranked[-1])} {escape(map.unit)}")
-        self.choose(self.region if again else int(self.ranks[0]))
 
-    def choose(self, region: int, filled: np.ndarray | None = None, photograph: np.ndarray | None = None) -> None:
-        """Mark one region and write what the model thinks without it; the pictures, where given, are uint8."""
+    # ---- what is off
+
+    def show_off(self, labels: np.ndarray, off: frozenset[int], found: WhatIf | None, mask: np.ndarray,
+                 photograph: np.ndarray) -> None:
+        """Mark what is off of label map `(H, W)`, and write what the model says without it; `found` None: not evaluated yet.
+
+        `mask` are its pixels bool `(H, W)`, `photograph` the whole picture, both of the picture's size.
+        """
         map = self._map
-        if map is None or not 0 <= region < len(map.region_scores):
+        if map is None:
             return
-        self.region = region
-        ranked = np.asarray(map.region_scores, np.float64)[self.ranks]
-        place = int(np.flatnonzero(self.ranks == region)[0])
-        x = np.arange(len(ranked))
-        for name, mine in (("raises", (ranked >= 0) & (x != place)), ("lowers", (ranked < 0) & (x != place)),
-                           ("chosen", x == place)):
-            mark = self.marks[name]
-            with mark.hold_sync():
-                mark.x, mark.y = x, np.where(mine, ranked, 0.0)
-        share = float((np.asarray(map.regions) == region).mean()) if map.regions is not None else 0.0
-        before, after = map.details.get("before"), map.details.get("after")
+        fits = map.regions is not None and np.array_equal(map.regions, labels)
+        chosen = np.isin(self.ranks, list(off)) & fits
+        scores = np.asarray(map.region_scores, np.float64)[self.ranks]
+        marked = np.where(chosen, scores, 0.0)
+        if not np.array_equal(marked, self.marks["off"].y):
+            self.marks["off"].y = marked
+        self.strip.order, self.strip.off = (self.ranks.tolist(), sorted(off)) if fits else ([], [])
+        self.all_on.layout.visibility = "visible" if off else "hidden"
+        predicted = -float(scores[chosen].sum()) if fits and np.isfinite(scores[chosen]).all() else None
+        self.numbers.value = "".join(self._lines(map, len(off), float(mask.mean()), found, predicted))
+        if found is not None or not off:
+            self.off.show(faded(photograph, mask))
+            self.seen.show(photograph if found is None else found.picture)
+
+    @staticmethod
+    def _lines(map: SaliencyMap, count: int, share: float, found: WhatIf | None, predicted: float | None) -> list[str]:
+        if not count:
+            return ["<div class=sw-m>nothing is off</div>",
+                    "<div class='sw-m sw-hint'>click a region on the picture or a bar above to take it away</div>"]
+        unit = f" <span class=sw-m>{escape(map.unit if found is None else found.unit)}</span>"
         lines = [f"<div class=sw-m>{escape(map.label)}</div>"]
-        score = float(map.region_scores[region])
-        evaluated = after is not None and np.isfinite(after[region])
-        if evaluated and before is not None:
-            lines.append(f"<div class=sw-big>{plain(before, 3)} → {plain(float(after[region]), 3)}</div>")
-        if after is not None:  # taken away; else its share was estimated from many pictures
-            score = -score
-        lines += [f"<div>{signed(score)} <span class=sw-m>{escape(map.unit)}</span></div>",
-                  f"<div class=sw-m>region {region}, {percent(share)}</div>",
-                  f"<div class=sw-m>{'✓ evaluated' if evaluated else 'estimated'}</div>"]
-        self.numbers.value = "".join(lines)
-        if photograph is not None and map.regions is not None and np.shape(photograph)[:2] == map.regions.shape:
-            off = np.asarray(map.regions) == region
-            self.off.show(faded(photograph, off))
-            if filled is not None:
-                self.seen.show(np.where(off[..., None], filled, photograph).astype(np.uint8))
+        if found is not None and found.before is not None:
+            lines.append(f"<div class=sw-big>{plain(found.before, 3)} → {plain(found.after, 3)}</div>")
+        elif "before" in map.details:
+            lines.append(f"<div class=sw-big>{plain(map.details['before'], 3)} → …</div>")
+        change = predicted if found is None else found.change
+        lines += ["<div>…</div>" if change is None else f"<div>{'≈ ' if found is None else ''}{signed(change)}{unit}</div>",
+                  f"<div class=sw-m>{count} region{'s' if count > 1 else ''} off, {percent(share)}</div>"]
+        drops = "after" in map.details
+        how = "✓ evaluated" if found is not None else "≈ sum of drops" if drops else "≈ by the map"
+        lines.append(f"<div class=sw-m>{how}</div>")
+        if found is not None and predicted is not None and (count > 1 or not drops):
+            lines.append(f"<div class=sw-m>{'one by one' if drops else 'by the map'}: {signed(predicted)}</div>")
+        return lines

@@ -9,6 +9,7 @@ import ipywidgets
 
 from .classes import ClassPanel
 from .controls import Params
+from .edits import Edit
 from .layer_rows import LayerPanel
 from .layers import HeatLayer
 from .legend import Legend
@@ -29,7 +30,7 @@ class Hands:
     run: Callable[[str], None]
     param: Callable[[str, str, Any], None]
     point: Callable[[float], None]
-    region: Callable[[int], None]
+    edit: Callable[[Edit], None]
     file: Callable[[str, bytes], None]
     refresh: Callable[[], None]
     cancel: Callable[[], None]
@@ -51,13 +52,13 @@ class Face:
         self.status = StatusLine(hands.file, hands.refresh)
         self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
-                                  on_point=hands.point, on_region=hands.region, layers=layers,
+                                  on_point=hands.point, on_edit=hands.edit, layers=layers,
                                   default_layer=default_layer, absent=absent)
         self.rows = LayerPanel(self.layers, ["the map", "the other map"], self.stage.canvas)
         self.progress = ProgressLine(hands.cancel)
         self.link = ipywidgets.jslink((self.stage.canvas, "help"), (self.status.help, "value"))
         self.stage.canvas.on_drop(hands.file)
-        self.stage.canvas.on_region(hands.region)
+        self.stage.canvas.on_edit(hands.edit)
         self.stage.canvas.on_key(lambda key: hands.cancel() if key == "Escape" else None)
         left = ipywidgets.VBox([self.stage, self.legend, self.tools])
         left.add_class("sw-left")

@@ -87,6 +87,7 @@ class HeatLayer(ipywidgets.Widget):
     limits = t.Tuple(t.Float(), t.Float(), default_value=(-1.0, 1.0), help="ends of the scale").tag(sync=True)
     words = t.List(t.Unicode(), help="what a positive and a negative value mean").tag(sync=True)
     regions = t.Dict(help="kind `region`: label map {shape, dtype, data}").tag(sync=True)
+    region_names = t.Dict(help="names by number, of the regions that have one").tag(sync=True)
     before = t.Float(None, allow_none=True, help="kind `region`: probability of the whole picture").tag(
         sync=True
     )

@@ -10,6 +10,7 @@ import ipywidgets
 from .cam import CamPanel
 from .controls import Control, Params, named, slides
 from .cut import CutPanel
+from .edits import Edit
 from .film_panel import FilmPanel
 from .path import PathPanel
 from .sheet_panel import SheetPanel
@@ -67,12 +68,12 @@ class MethodPanel(ipywidgets.VBox):
     """The second question, with a body that is 240 px high whatever the family.
 
     Callbacks: `on_method(name)`, `on_run(name)` (a click on a row that names its cost), `on_param(method, name,
-    value)`, `on_point(alpha)` and `on_region(number)` of the bodies. `select` and the `show…` never call them.
+    value)`, `on_point(alpha)` and `on_edit(edit)` of the bodies. `select` and the `show…` never call them.
     """
 
     def __init__(self, methods: Mapping[str, Any], params: Params, *, on_method: Callable[[str], None],
                  on_run: Callable[[str], None], on_param: Callable[[str, str, Any], None],
-                 on_point: Callable[[float], None], on_region: Callable[[int], None],
+                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None],
                  layers: Sequence[Any] = (), default_layer: str | None = None, absent: Mapping[str, str] | None = None):
         absent = absent or {}
         self.methods, self._on_method, self._on_param, self._syncing = methods, on_method, on_param, False
@@ -115,7 +116,7 @@ class MethodPanel(ipywidgets.VBox):
         self._prices: dict[str, str] = {}  # as HTML
         self._told: str | None = None  # whose map the evidence speaks of
         self.params, self._layers, self._default_layer = params, tuple(layers), default_layer
-        self._on_point, self._on_region, self._picture = on_point, on_region, None
+        self._on_point, self._on_edit, self._picture = on_point, on_edit, None
         self.controls, self.bodies = Lazy(self._controls_of), Lazy(self._body_of)
         self.menus = Lazy(lambda name: [c.widget for n, c in self.controls[name].items()
                                         if n not in _in_row(self.controls[name]) and c.parameter.kind != "window"])
@@ -154,7 +155,7 @@ class MethodPanel(ipywidgets.VBox):
             spatial = [layer for layer in self._layers if layer.spatial]
             body = CamPanel(row, spatial, self._default_layer, lambda layer: self._on_param(name, "layer", layer))
         elif method.family == "cut" and "regions" in kinds:
-            body = CutPanel(row, self._on_region)
+            body = CutPanel(row, self._on_edit)
         else:
             body = ViewsPanel(row, method)
         if self._picture is not None and hasattr(body, "set_picture"):
@@ -256,7 +257,10 @@ class MethodPanel(ipywidgets.VBox):
 def _in_row(controls: Mapping[str, Control]) -> dict[str, Control]:
     """The first parameters that fit in the row, in the order in which they are declared; never the seed."""
     row, room = {}, ROW
+    merged = any(control.parameter.kind == "regions" for control in controls.values())  # its menu holds the grids, too
     for name, control in controls.items():
+        if merged and control.parameter.kind == "grid":
+            continue
         if control.parameter.kind not in ROW_KINDS or slides(control.parameter) or name == "seed":
             continue
         room -= len(name) + LETTERS.get(control.parameter.kind, 8)

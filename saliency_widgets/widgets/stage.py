@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ipywidgets
@@ -13,6 +13,7 @@ import traitlets as t
 from ipycanvas import MultiCanvas
 from PIL import Image
 
+from .edits import Edit
 from .layers import label_map
 from .part import Part
 
@@ -38,7 +39,7 @@ class PictureCanvas(Part):
     """Paints photograph, grey, heat layers and probe in one canvas, and takes all pointer and key events.
 
     Messages from the browser, validated here: acknowledgements of painted maps go to their layers; dropped
-    files, keys (`Escape`, `?`, `Enter`) and activated regions go to the callbacks. A malformed one is logged.
+    files, keys (`Escape`, `?`, `Enter`) and edits of regions go to the callbacks. A malformed one is logged.
     """
 
     role = t.Unicode("stage").tag(sync=True)
@@ -46,6 +47,12 @@ class PictureCanvas(Part):
     size = t.Tuple(t.Int(), t.Int(), default_value=(224, 224), help="(H, W) of the picture").tag(sync=True)
     regions = t.Dict(help="label map {shape, dtype, data} for outlines and hover; empty: none").tag(sync=True)
     region_hover = t.Bool(False, help="outline the region under the pointer").tag(sync=True)
+    editable = t.Bool(False, help="the regions can be edited: the tools are those of editing").tag(sync=True)
+    off = t.List(t.Int(), help="regions that are switched off: filled and hatched").tag(sync=True)
+    fill = t.Bytes(b"", help="a whole picture of the fill as PNG, shown where regions are off").tag(sync=True)
+    history = t.Tuple(t.Int(), t.Int(), default_value=(0, 0), help="edits that can be undone and redone").tag(sync=True)
+    chosen = t.Int(-1, help="the region that was drawn or clicked last, or -1").tag(sync=True)
+    sketch = t.Dict(help="what a drag that goes on would drop: {number of the drag, text}").tag(sync=True)
     photo_opacity = t.Float(1.0, min=0.0, max=1.0, help="opacity of the photograph").tag(sync=True)
     photo_saturation = t.Float(1.0, min=0.0, max=1.0, help="1 colour, 0.4 muted, 0 grey").tag(sync=True)
     photo_visible = t.Bool(True, help="whether the photograph shows").tag(sync=True)
@@ -58,7 +65,8 @@ class PictureCanvas(Part):
         super().__init__(**kwargs)
         self._on_drop = ipywidgets.CallbackDispatcher()
         self._on_key = ipywidgets.CallbackDispatcher()
-        self._on_region = ipywidgets.CallbackDispatcher()
+        self._on_edit = ipywidgets.CallbackDispatcher()
+        self._outlined: np.ndarray | None = None
         self.on_msg(self._receive)
 
     def set_picture(self, picture: np.ndarray) -> None:
@@ -71,8 +79,22 @@ class PictureCanvas(Part):
     def set_regions(self, labels: np.ndarray | None, hover: bool | None = None) -> None:
         """Outlines the regions of a label map (H, W); None takes them away. `hover` follows unless given."""
         with self.hold_sync():
-            self.regions = {} if labels is None else label_map(labels)
+            if labels is None or self._outlined is None or not np.array_equal(labels, self._outlined):
+                self.regions = {} if labels is None else label_map(labels)
+            self._outlined = None if labels is None else np.array(labels)
             self.region_hover = (labels is not None) if hover is None else hover
+
+    def show_cut(self, labels: np.ndarray | None, off: Iterable[int] | None = None, history: tuple[int, int] = (0, 0),
+                 chosen: int | None = None) -> None:
+        """Shows regions with what is off among them, in one message; they can be edited where `off` is given."""
+        with self.hold_sync():
+            self.set_regions(labels)
+            self.editable, self.off, self.history = off is not None, sorted(off or ()), history
+            self.chosen = -1 if chosen is None else chosen
+
+    def set_fill(self, picture: np.ndarray) -> None:
+        """What is shown where regions are off: a whole picture uint8 (H, W, 3)."""
+        self.fill = encode_picture(picture)
 
     def on_drop(self, callback: Callable[[str, bytes], None], remove: bool = False) -> None:
         """`callback(name, bytes)` when a file is dropped on the stage."""
@@ -82,9 +104,9 @@ class PictureCanvas(Part):
         """`callback(key)` for keys that mean something to the kernel: `Escape`, `Enter`, `?`."""
         self._on_key.register_callback(callback, remove=remove)
 
-    def on_region(self, callback: Callable[[int], None], remove: bool = False) -> None:
-        """`callback(number)` when a region is clicked, or chosen with Enter."""
-        self._on_region.register_callback(callback, remove=remove)
+    def on_edit(self, callback: Callable[[Edit], None], remove: bool = False) -> None:
+        """`callback(edit)` for what a hand does to regions: a click, a stroke, undo."""
+        self._on_edit.register_callback(callback, remove=remove)
 
     def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
         kind = content.get("kind") if isinstance(content, dict) else None
@@ -100,8 +122,9 @@ class PictureCanvas(Part):
                     self._on_drop(str(content["name"]), data)
             elif kind == "key":
                 self._on_key(str(content["key"]))
-            elif kind == "region":
-                self._on_region(int(content["region"]))
+            elif kind == "edit":
+                if self.editable:
+                    self._on_edit(Edit.read(content, buffers, self.size))
             else:
                 _log.warning("the stage ignores a message of unknown kind %r", kind)
         except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -138,6 +161,26 @@ class Stage(ipywidgets.Box):
 
 
 class Tools(Part):
-    """The row of tools under the stage: probe, pan, zoom, pixel grid, bare picture; works in the browser."""
+    """The row of tools under the stage, for looking or for editing regions; works in the browser."""
 
     role = t.Unicode("tools").tag(sync=True)
+
+
+class Ranks(Part):
+    """Lies over ranked bars: marks what is off and what is under the pointer; `on_region(number)` hears a click on a bar."""
+
+    role = t.Unicode("ranks").tag(sync=True)
+    order = t.List(t.Int(), help="region numbers, the first bar's first").tag(sync=True)
+    off = t.List(t.Int(), help="regions that are off").tag(sync=True)
+
+    def __init__(self, on_region: Callable[[int], None], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._on_region = on_region
+        self.on_msg(self._receive)
+
+    def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
+        region = content.get("region") if isinstance(content, dict) else None
+        if isinstance(region, int) and not isinstance(region, bool) and region in self.order:
+            self._on_region(region)
+        else:
+            _log.warning("the ranked bars ignore a message about region %r", region)

@@ -175,11 +175,12 @@ def test_a_region_of_leave_one_out(demo):
     line = page.locator(".sw-explorer .sw-readout").inner_text()
     assert f"region {worst} drop" in line and "probability" in line and "→" in line
     page.mouse.click(*demo.place(int(x), int(y)))
-    demo.until(f"ex.face.method.bodies['leave_one_out'].region == {worst}")
+    demo.until(f"ex.regions.off == {{{worst}}}")
     other = int(drops.argmin())
     y, x = np.argwhere(regions == other).mean(0).astype(int)
     page.mouse.click(*demo.place(int(x), int(y)))
-    demo.until(f"ex.face.method.bodies['leave_one_out'].region == {other}")
+    demo.until(f"ex.regions.off == {{{worst}, {other}}} and ex.wait()")
+    page.wait_for_function("document.querySelector('.sw-what').innerText.includes('✓ evaluated')")
     demo.shot("cut")
 
 

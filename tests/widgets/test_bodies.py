@@ -18,7 +18,7 @@ from saliency_widgets.widgets.path import PathPanel
 from saliency_widgets.widgets.sheet_panel import SheetPanel
 from saliency_widgets.widgets.views import ViewsPanel
 
-HANDS = ("method", "run", "param", "point", "region")
+HANDS = ("method", "run", "param", "point", "edit")
 LAYERS = [SimpleNamespace(name=name, kind="Conv2d", shape=shape, spatial=len(shape) == 3)
           for name, shape in (("a", (4, 8, 8)), ("b", (8, 4, 4)), ("head", (5,)))]
 BODIES = {"gradient": ViewsPanel, "guided_ig": ViewsPanel, "integrated_gradients": PathPanel, "blur_ig": PathPanel,
@@ -166,8 +166,9 @@ def test_what_fitted_regions_mean_is_not_a_drop(panel):
                   details={"r2": 0.9, "before": 0.5})
     body, layer = panel.bodies["lime"], HeatLayer()
     body.show(shown)
-    assert body.words.value.startswith("share of 2 regions") and "estimated" in body.numbers.value
-    assert "+1.00" in body.numbers.value
+    body.show_off(regions, frozenset([0]), None, regions == 0, np.zeros((8, 8, 3), np.uint8))
+    assert body.words.value.startswith("share of 2 regions") and "≈ by the map" in body.numbers.value
+    assert "≈ −1.00" in body.numbers.value and "0.500 → …" in body.numbers.value
     showing.put(layer, shown)
     assert layer.words == ["raises cat", "lowers cat"]
 

@@ -88,16 +88,20 @@ def test_a_channel_is_written_as_a_number_or_left_to_the_method():
 
 
 def test_regions_are_a_grid_superpixels_or_ones_own():
-    heard = []
-    it, params = control(Parameter("regions", "regions", None, "cut along", choices=("slic", "felzenszwalb")), heard)
-    assert list(it.widget.options) == ["grid", "slic", "felzenszwalb"] and it.widget.value == "grid"
-    it.widget.value = "slic"
+    params, heard = Params(methods())["leave_one_out"], []
+    it = Control(params.traits()["regions"].parameter, params,
+                 lambda name, value: (heard.append((name, value)), setattr(params, name, value)))
+    assert it.widget.label == "grid 14 × 14" and it.widget.options[-2:] == ("slic", "felzenszwalb")
+    it.widget.index = it.values.index("slic")
     assert params.regions == "slic"
     params.regions = np.zeros((4, 4), int)
-    assert it.widget.value == "own" and len(heard) == 1
-    it.widget.value = "grid"
-    assert params.regions is None
-    it, _ = control(Parameter("regions", "regions", "slic", "cut along", choices=("slic", "felzenszwalb")), heard)
+    assert it.widget.label == "own" and heard == [("regions", "slic")]
+    it.widget.index = it.widget.options.index("grid 7 × 7")
+    assert params.regions is None and params.grid == (7, 7) and heard[1:] == [("grid", (7, 7)), ("regions", None)]
+    params.grid = (3, 5)
+    assert it.widget.label == "grid 3 × 5"
+    lime = Params(methods())["lime"]
+    it = Control(lime.traits()["regions"].parameter, lime, lambda name, value: None)
     assert list(it.widget.options) == ["slic", "felzenszwalb"], "no grid where the method knows none"
 
 

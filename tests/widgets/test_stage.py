@@ -11,6 +11,8 @@ from ipycanvas import MultiCanvas
 from PIL import Image
 
 from saliency_widgets.widgets import Film, HeatLayer, Legend, PictureCanvas, Readout, Stage, Tools
+from saliency_widgets.widgets.edits import Edit
+from saliency_widgets.widgets.stage import Ranks
 
 RNG = np.random.default_rng(3)
 PICTURE = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -58,11 +60,14 @@ def test_messages_reach_their_callbacks():
     seen = []
     canvas.on_drop(lambda name, data: seen.append((name, data)))
     canvas.on_key(lambda key: seen.append(key))
-    canvas.on_region(lambda region: seen.append(region))
+    canvas.on_edit(lambda edit: seen.append(edit))
     receive(canvas, {"kind": "drop", "name": "cat.png"}, [memoryview(b"abc")])
     receive(canvas, {"kind": "key", "key": "Escape"})
-    receive(canvas, {"kind": "region", "op": "toggle", "tool": "click", "region": 7})
-    assert seen == [("cat.png", b"abc"), "Escape", 7]
+    place = [memoryview(np.array([3.5, 7.5], "<f4").tobytes())]
+    receive(canvas, {"kind": "edit", "op": "toggle"}, place)  # there is nothing to edit yet
+    canvas.show_cut(np.zeros((20, 30), int), off=())
+    receive(canvas, {"kind": "edit", "op": "toggle"}, place)
+    assert seen == [("cat.png", b"abc"), "Escape", Edit("toggle", ((3.5, 7.5),))]
 
 
 @pytest.mark.parametrize(
@@ -71,15 +76,20 @@ def test_messages_reach_their_callbacks():
         {"kind": "ack", "acks": [[1]]},
         {"kind": "ack"},
         {"kind": "drop", "name": "x"},
-        {"kind": "region", "region": "a"},
+        {"kind": "edit"},
+        {"kind": "edit", "op": "explode"},
+        {"kind": "edit", "op": "toggle"},
+        {"kind": "edit", "op": "brush", "radius": "wide"},
         {"kind": "nonsense"},
         "text",
         None,
     ],
 )
 def test_malformed_messages_are_logged_not_raised(content, caplog):
+    canvas = Stage(PICTURE).canvas
+    canvas.show_cut(np.zeros((20, 30), int), off=())
     with caplog.at_level(logging.WARNING):
-        receive(Stage(PICTURE).canvas, content)
+        receive(canvas, content)
     assert "the stage ignores" in caplog.text
 
 
@@ -89,6 +99,19 @@ def test_regions():
     assert canvas.region_hover and canvas.regions["shape"] == [20, 30]
     canvas.set_regions(None)
     assert canvas.regions == {} and not canvas.region_hover
+    canvas.show_cut(np.arange(600).reshape(20, 30) // 100, off={4, 2}, history=(3, 1), chosen=2)
+    assert canvas.editable and canvas.off == [2, 4] and canvas.history == (3, 1) and canvas.chosen == 2
+    canvas.show_cut(np.arange(600).reshape(20, 30) // 100)
+    assert canvas.region_hover and not canvas.editable and canvas.off == [] and canvas.chosen == -1
+
+
+def test_ranked_bars_hear_clicks_on_regions_that_they_show(caplog):
+    heard = []
+    strip = Ranks(heard.append, order=[2, 0, 1])
+    for content in ({"region": 0}, {"region": 5}, {"region": True}, {}, "text"):
+        with caplog.at_level(logging.WARNING):
+            receive(strip, content)
+    assert heard == [0] and caplog.text.count("the ranked bars ignore") == 4
 
 
 def test_parts_share_one_bundle_and_know_their_role():
