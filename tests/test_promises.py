@@ -115,7 +115,14 @@ def test_squeezenet_sees_dog_and_cat_in_their_boxes():
 
 def test_no_map_loads_torchs_compiler():
     """It takes five seconds to load, and nothing here is compiled."""
-    program = ("import sys, torch; from tests.small import small, tensor; import saliency_widgets as sw; "
-               "s = sw.Session(small(), tensor()); [s.map(n) for n in ('guided_backprop', 'integrated_gradients', 'leave_one_out', "
-               "'deeplift', 'grad_cam')]; assert s.subject.fast(tensor()[None]) is not None; sys.exit('torch._dynamo' in sys.modules)")
+    program = """
+import sys
+import saliency_widgets as sw
+from tests.small import small, tensor
+session = sw.Session(small(), tensor())
+for name in ("guided_backprop", "integrated_gradients", "leave_one_out", "deeplift", "grad_cam"):
+    session.map(name)
+assert session.subject.fast(tensor()[None]) is not None
+sys.exit("torch._dynamo" in sys.modules)
+"""
     assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1]).returncode == 0

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 START = 4      # measured: batches of 4 to 8 beat 1 and 50 almost everywhere on a CPU
 LARGEST = 64
+LARGEST_CPU = 8  # more only takes memory, which the system gives page by page
 GAIN = 0.95    # a larger batch must cost under this share per picture to be kept
 PATIENCE = 0.2  # seconds: between batches a newer wish is heard, so a batch that takes longer is not doubled
 TWICE = 2      # batches of a size before it is judged: the first one pays for allocation and thread start
@@ -41,6 +42,11 @@ class BatchSizes:
         # Every now and then the next smaller one, whose times may be those of a busy machine.
         turn = sum(counts.values())
         return size // 2 if turn and turn % AGAIN == 0 and size // 2 in counts else size
+
+    def at_most(self, key: Hashable, size: int) -> None:
+        """Never try a larger size than this."""
+        with self._lock:
+            self._limit.setdefault(key, size)
 
     def seconds(self, key: Hashable) -> float | None:
         """Measured seconds a picture at the best size, or None before the first batch."""

@@ -133,7 +133,7 @@ class Chunk:
 
     def _conv(self, number: int, node: Node, given: list) -> Patch:
         d, o = self._clean(node.inputs[0], given[0]), node.options
-        # on patches, weights in the order that whole maps like are slower (measured: mobilenet_v2, resnet50)
+        # on patches, weights in the order that whole maps like are slower (measured: mobilenet_v2)
         return self._nothing(number, node, d) or self._windowed(number, node, d, lambda x, padding: F.conv2d(
             x, node.weight, None, o["stride"], padding, o["dilation"], o["groups"]))
 

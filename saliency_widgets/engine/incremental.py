@@ -20,7 +20,7 @@ from ..model.folded import Folded
 from .base import Base, held, readable
 from .deltas import Chunk
 from .grouping import Group, grouped
-from .plan import BATCH, CHUNK, MARGIN, Costs, Estimate, needs
+from .plan import BATCH, CHUNK, MARGIN, MARGIN_FEW, Costs, Estimate, needs
 
 BUDGET = 1 << 28  # bytes for base activations where none are named
 OFTEN = 0.25      # seconds after which finished pictures are handed out
@@ -177,7 +177,7 @@ class Incremental:
         reason = ""
         if self.picture.device.type != "cpu":
             reason = f"the estimate was made for CPUs, not for {self.picture.device.type}"
-        elif price > MARGIN * full:
+        elif price > (MARGIN if 2 * len(boxes) >= CHUNK else MARGIN_FEW) * full:
             reason = "the changes reach too much of the network to be cheaper"
         elif memory > self.budget:
             reason = f"base activations take {memory >> 20} MiB, {self.budget >> 20} MiB are free for them"

@@ -4,7 +4,6 @@ from __future__ import annotations
 import hashlib
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +55,7 @@ class Inputs:
         weakref.finalize(self, STORE.forget, self._token)
         self._labels: dict[str, Tensor] = {}
         self._signatures: dict[str, list[int]] = {}  # of each region of a label map
+        self._by_pixels: dict[P.Without, P.Without] = {}
         self._given: dict[str, Tensor] = {}  # fills, for as long as the picture is open
         self._made: dict[str, Tensor] = {}   # what methods make, until released
         self._fills: dict[P.Fill, Tensor] = {}
@@ -82,10 +82,13 @@ class Inputs:
         So a region that an edit leaves alone keeps its evaluation. Signatures are Zobrist's: each pixel has a random
         number of 128 bits, and a set of pixels has the exclusive or of theirs.
         """
-        signature = 0
-        for region in name.regions:
-            signature ^= self._signatures[name.labels][region]
-        return replace(name, labels=f"{signature:032x}", regions=())
+        found = self._by_pixels.get(name)
+        if found is None:
+            signature = 0
+            for region in name.regions:
+                signature ^= self._signatures[name.labels][region]
+            found = self._by_pixels[name] = P.Without(f"{signature:032x}", (), name.fill, name.of)
+        return found
 
     def labels(self, name: str) -> Tensor:
         """A registered label map, int64 `(H, W)`."""

@@ -22,6 +22,7 @@ GATHERED = 5.0   # passes of d ← f(z + d) − f(z) over a patch
 CALL = 90_000.0  # ns for each node of a chunk of patches, whatever its size
 PACKED = 4.0     # passes over a convolution's weights at each call, which puts them in the order it likes
 MARGIN = 0.85    # incremental forwards are chosen where their estimate is below this share of full forwards
+MARGIN_FEW = 0.7  # the same for fewer than half a chunk, whose price is less certain
 
 
 def multiply_adds(node: Node) -> float:

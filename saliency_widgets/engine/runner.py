@@ -17,7 +17,7 @@ from ..model.folded import Folded
 from ..model.inside import Inside
 from ..model.layers import Layer, to_grid
 from ..model.outputs import wide
-from .batching import SIZES
+from .batching import LARGEST_CPU, SIZES
 from .fast import Changes, Fast
 from .inputs import Inputs
 from .probe import Evaluation, Pair, Probe, Unit, Without
@@ -111,6 +111,8 @@ class Runner:
         if probe not in ready:
             fast = self._fast.copy(probe, samples)
             work = self._work(probe, "plain" if fast is None else "folded")
+            if self.inputs.image.device.type == "cpu":
+                SIZES.at_most(work, LARGEST_CPU)
             batch = self._next_batch(rest, ready, changes, SIZES.size(work))
             yield dict(zip(batch, self._run(batch, fast, work)))
 

@@ -127,15 +127,13 @@ def _draft(context: Context, labels: np.ndarray, scores: np.ndarray, details: di
 
 def drops(context: Context, whole: Evaluation, reply: Reply) -> tuple[np.ndarray, dict[str, Any], tuple[str, ...]]:
     """How far the score falls for each masked picture `(N,)`, the probability before and after, and what to doubt."""
-    before, scores, after = context.score_of(whole), [], []
-    for _, evaluation in reply:
-        scores.append(before - context.score_of(evaluation))
-        after.append(context.chance(evaluation))
-    scores, details, warnings = np.array(scores), {}, ()
+    evaluations = [evaluation for _, evaluation in reply]
+    scores, after = context.score_of(whole) - context.scores_of(evaluations), context.chances(evaluations)
+    details, warnings = {}, ()
     if not np.isfinite(scores).all():
         raise ValueError("the score became infinite or NaN for a masked picture: try another fill")
     if not scores.any():
         warnings = ("the map is zero everywhere: no part changes the score, or the picture looks like the fill",)
-    if None not in after:
-        details = {"before": context.chance(whole), "after": np.array(after)}
+    if after is not None:
+        details = {"before": context.chance(whole), "after": after}
     return scores, details, warnings

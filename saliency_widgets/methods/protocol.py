@@ -33,6 +33,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..engine.inputs import FILL_BLUR, Inputs, digest
@@ -56,6 +57,8 @@ from ..engine.probe import (
 )
 from ..model.layers import Layer
 from ..model.outputs import wide
+
+TOGETHER = 64  # scores of evaluations taken at a time: an output may have a hundred thousand numbers
 
 
 @dataclass(frozen=True)
@@ -250,15 +253,30 @@ class Context:
 
     def score_of(self, evaluation: Evaluation) -> float:
         """The explained number of an evaluation."""
-        if evaluation.logits is None:
-            return evaluation.score
-        return float(self.score.of(evaluation.logits[None])[0])
+        return float(self.scores_of([evaluation])[0])
+
+    def scores_of(self, evaluations: Sequence[Evaluation]) -> np.ndarray:
+        """The explained number of each evaluation, float64 `(N,)`."""
+        if not evaluations or evaluations[0].logits is None:
+            return np.array([evaluation.score for evaluation in evaluations], dtype=np.float64)
+        return self._numbers(self.score, evaluations)
 
     def chance(self, evaluation: Evaluation) -> float | None:
         """The target's probability, or None where the score is the user's own function or no logits are kept."""
-        if self.score.name or evaluation.logits is None:
+        found = self.chances([evaluation])
+        return None if found is None else float(found[0])
+
+    def chances(self, evaluations: Sequence[Evaluation]) -> np.ndarray | None:
+        """The same for each evaluation, float64 `(N,)`, or None."""
+        if self.score.name or not evaluations or evaluations[0].logits is None:
             return None
-        return float(replace(self.score, kind="probability", contrast=None).of(evaluation.logits[None])[0])
+        return self._numbers(replace(self.score, kind="probability", contrast=None), evaluations)
+
+    @staticmethod
+    def _numbers(score: Score, evaluations: Sequence[Evaluation]) -> np.ndarray:
+        logits = [evaluation.logits for evaluation in evaluations]
+        parts = [score.of(torch.stack(logits[at:at + TOGETHER])) for at in range(0, len(logits), TOGETHER)]
+        return torch.cat(parts).cpu().double().numpy()
 
 
 MethodFunction = Callable[..., Iterator[Round | Draft]]

@@ -6,7 +6,7 @@ from torch import nn
 
 from saliency_widgets import Session
 from saliency_widgets.engine import runner as runner_module
-from saliency_widgets.engine.batching import START, BatchSizes
+from saliency_widgets.engine.batching import BatchSizes
 from saliency_widgets.engine.store import STORE
 from tests.small import small, tensor
 
@@ -88,6 +88,9 @@ def test_memory_limits_sizes_for_good():
     sizes = BatchSizes()
     assert sizes.too_large("k", 4) == 2 and set(run(sizes, lambda size, turn: 0.001, 10)) == {2}
     assert sizes.too_large("k", 2) == 1 and sizes.size("k") == 1
+    bounded = BatchSizes()
+    bounded.at_most("k", 8)
+    assert max(run(bounded, lambda size, turn: 0.001 * size ** 0.5, 40)) == 8
     with pytest.raises(ValueError, match="single picture"):
         sizes.too_large("k", 1)
 
