@@ -311,7 +311,9 @@ export function mountStage(
       const { cut } = state;
       if (!cut) strokes.cancel();
       const tool = cut && info.tool === "probe" ? "pointer" : !cut && info.tool !== "pan" ? "probe" : info.tool;
-      setInfo({ tool, edits: cut && { undoable: cut.undoable, redoable: cut.redoable } });
+      const edits = cut && { undoable: cut.undoable, redoable: cut.redoable };
+      // Only what changed is told: whoever listens may not be there yet.
+      if (tool !== info.tool || JSON.stringify(edits) !== JSON.stringify(info.edits)) setInfo({ tool, edits });
     }
     if (changes.size) view = FIT;
     if (changes.size) follow();
