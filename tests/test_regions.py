@@ -113,3 +113,12 @@ def test_windows_that_do_not_fit_are_refused(window, stride, words):
         R.windows((10, 8), window, stride)
     with pytest.raises(ValueError, match="use a larger stride"):
         R.windows((600, 600), (8, 8), (1, 1))
+
+
+@pytest.mark.parametrize("array", [
+    np.array([[7, 9], [7, 2]], np.uint8), np.array([[7, 9], [7, 2]], np.uint64), np.array([[-3, 5], [0, 5]], np.int16),
+    np.array([[10 ** 12, 5], [0, 5]]), np.array([[True, False], [True, True]]), np.zeros((2, 2), int)])
+def test_labels_are_numbered_in_their_order(array):
+    got = R.as_labels(array, (2, 2))
+    np.testing.assert_array_equal(got, np.unique(array, return_inverse=True)[1].reshape(2, 2))
+    assert got.dtype == np.int32
