@@ -163,10 +163,8 @@ class Regions:
     def name(self, region: int | str, name: str) -> None:
         """Name a region; an empty name takes it away, ValueError for one that another region has."""
         number, names = self._number(region), dict(self._cut.names)
-        if name and any(other == name and n != number for n, other in names.items()):
-            raise ValueError(f"another region is called {name!r}: choose another name")
         names.pop(number, None)
-        self._push(replace(self._cut, names={**names, number: str(name)} if name else names))
+        self._push(replace(self._cut, names=_named(names, number, name)))
 
     # ---- files
 
@@ -257,9 +255,13 @@ class Regions:
         names = {moved[n]: given for n, given in self._cut.names.items() if n in moved}
         off = frozenset(moved[n] for n in self._cut.off - frozenset(on) if n in moved)
         number = moved[int(present[-1] if keep is None else keep)]
-        if name:
-            if name in names.values():
-                raise ValueError(f"another region is called {name!r}: choose another name")
-            names[number] = name
+        names = _named(names, number, name)
         self._push(Cut(np.searchsorted(present, labels).astype(np.int32), names, off))
         return number
+
+
+def _named(names: Mapping[int, str], number: int, name: str | None) -> dict[int, str]:
+    """The names with one more, if there is one to give; ValueError where another region has it."""
+    if name and name in names.values():
+        raise ValueError(f"another region is called {name!r}: choose another name")
+    return {**names, number: str(name)} if name else dict(names)

@@ -18,7 +18,7 @@ from .store import STORE
 from .subject import Subject
 
 MAKING = 13     # pictures that go through the network while the copy is made and checked
-WORTH = 3 * MAKING  # forward passes from which making it pays: it saves a third of them at least
+WORTH = 3 * MAKING  # forward passes from which making it is thought to pay
 BACKWARD = 3    # a gradient in forward passes
 AGREE = 0.999   # cosine of its gradient with the plain one; folding may move activations at zero to the other side
 SHARE = 0.5     # of the store's budget that base activations may take

@@ -241,7 +241,7 @@ class Inputs:
                 kept = STORE.get((self._token, name)) if of == P.Image() else None
                 if kept is None:
                     kept = self.kernels.gaussian_blur(self.tensor(of), sigma)
-                    if of == P.Image():  # a path asks for it again with each window, and a blur costs a third of a gradient
+                    if of == P.Image():  # a path asks for it again with each window
                         STORE.put((self._token, name), kept)
                 return kept
             case P.Noisy() | P.Shaken():

@@ -12,7 +12,7 @@ from ..engine.probe import Evaluation
 from ..model.outputs import wide
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
-from .quadrature import change, coarse_to_fine, covering, even, interval_weights, residual
+from .quadrature import change, coarse_to_fine, covering, even, interval_weights, residual, shown
 from .registry import method
 
 PAIR_STEPS, PAIR_SIGMA, PAIR_DIFFERENCE, PAIR_CUT = 100, 50.0, 0.01, 4.0
@@ -84,8 +84,7 @@ class _Path:
     def __init__(self, context: Context, grid: Sequence[float], start: float, end: float):
         self.context, self.grid, self.start, self.end = context, grid, start, end
         self.stages = coarse_to_fine(*covering(grid, start, end))
-        # Where nobody watches the map grow, its last change is all that is asked of the stages before the last one.
-        self.shown = range(0 if context.watched else max(0, len(self.stages) - 2), len(self.stages))
+        self.shown = shown(self.stages, context.watched)
         self.weights = [interval_weights([grid[i] for i in stage], start, end) for stage in self.stages]
         self.sharp = context.picture_tensor
         self.totals = [torch.zeros_like(self.sharp) for _ in self.stages]

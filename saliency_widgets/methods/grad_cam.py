@@ -13,7 +13,7 @@ from .protocol import Context, Draft, Round
 from .registry import method
 
 # Kept together of every layer, so that stepping from one relative to the next evaluates nothing. Grad-CAM itself, which
-# opens the picture, does not wait for them: all take three times as long as it alone.
+# opens the picture, does not wait for them: together they take longer than the pass itself.
 REDUCTIONS = ("cam", "cam_guided", "cam_plus_plus", "hires_cam", "layer_cam", "xgrad_cam")
 
 LAYER = Parameter("layer", "layer", None, "whose activations are shown; by default the last with positions")

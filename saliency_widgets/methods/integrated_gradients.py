@@ -13,7 +13,7 @@ from ..engine.probe import Fill, Probe
 from ..model.outputs import wide
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
-from .quadrature import change, coarse_to_fine, covering, even, one_shot, residual, window_weights
+from .quadrature import change, coarse_to_fine, covering, even, one_shot, residual, shown, window_weights
 from .registry import method
 
 RULES = ("trapezoid", "gauss_legendre", "midpoint", "right", "endpoints", "adaptive")
@@ -124,10 +124,9 @@ def _nested(paths: list[_Path], steps: int, alpha: tuple[float, float]):
     """
     stages = coarse_to_fine(*covering(even(steps), *alpha))
     grids = [[i / steps for i in stage] for stage in stages]
-    # Where nobody watches the map grow, its last change is all that is asked of the stages before the last one.
-    shown = range(len(grids)) if paths[0].context.watched else range(max(0, len(grids) - 2), len(grids))
-    weights = {number: dict(zip(grids[number], window_weights(grids[number], *alpha))) for number in shown}
-    sums = {number: [path.accumulator() for path in paths] for number in shown}
+    summed = shown(grids, paths[0].context.watched)
+    weights = {number: dict(zip(grids[number], window_weights(grids[number], *alpha))) for number in summed}
+    sums = {number: [path.accumulator() for path in paths] for number in summed}
     seen: set[float] = set()
     for number, grid in enumerate(grids):
         new = [a for a in grid if a not in seen]
@@ -137,9 +136,9 @@ def _nested(paths: list[_Path], steps: int, alpha: tuple[float, float]):
         names = [(p, a) for p in range(len(paths)) for a in new]
         for (p, a), (_, evaluation) in zip(names, ask.reply):
             gradient = paths[p].note(a, evaluation)
-            for later in range(max(number, shown.start), shown.stop):
+            for later in range(max(number, summed.start), summed.stop):
                 sums[later][p].add_(gradient, alpha=weights[later][a])
-        if number in shown:
+        if number in summed:
             for path, total in zip(paths, sums[number]):
                 path.total = total
             yield True

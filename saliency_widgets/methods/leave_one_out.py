@@ -89,7 +89,8 @@ class _Order:
 
     def __init__(self, labels: np.ndarray, rough: np.ndarray):
         self.rough = R.means(labels, rough)
-        self.pairs = np.concatenate((R.neighbours(labels), R.neighbours(labels)[:, ::-1]))
+        pairs = R.neighbours(labels)
+        self.pairs = np.concatenate((pairs, pairs[:, ::-1]))
         self.guess, self.left, self.turn = self.rough, np.ones(len(self.rough), dtype=bool), 0
 
     def next(self) -> list[int]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,11 @@ from torch import Tensor
 def even(steps: int) -> list[float]:
     """The grid i/steps; doubling `steps` keeps every point to the last bit."""
     return [i / steps for i in range(steps + 1)]
+
+
+def shown(stages: Sequence[Any], watched: bool) -> range:
+    """Numbers of the stages that are summed: all, or, where nobody watches the map grow, what its last change needs."""
+    return range(0 if watched else max(0, len(stages) - 2), len(stages))
 
 
 def covering(grid: Sequence[float], start: float, end: float) -> tuple[int, int]:

@@ -67,6 +67,16 @@ def captum_guided(case: Case, batch: Any, row: str, turn: int) -> Tensor:
     return GuidedBackprop(case.twin).attribute(case.x, target=case.target)[0]
 
 
+def _pilot(run: Callable[[Case, Any, int], Any]) -> Callable[[Case, int], int]:
+    """A short run to find the best batch size by: one batch, or a few evaluations; it returns how many there were."""
+    def pilot(case: Case, batch: int) -> int:
+        count = max(FEW, batch)
+        run(case, batch, count)
+        return count
+
+    return pilot
+
+
 def _captum_path(case: Case, batch: Any, points: int, ends: tuple[float, float] = (0.0, 1.0)) -> Tensor:
     from captum.attr import IntegratedGradients
 
@@ -80,9 +90,7 @@ def captum_path(points: int, window: Callable[[int], tuple[float, float]] = lamb
     return lambda case, batch, row, turn: _captum_path(case, batch, points, window(turn))
 
 
-def captum_path_pilot(case: Case, batch: int) -> int:
-    _captum_path(case, batch, max(FEW, batch))
-    return max(FEW, batch)
+captum_path_pilot = _pilot(_captum_path)
 
 
 def _captum_noise(case: Case, batch: Any, copies: int) -> Tensor:
@@ -97,9 +105,7 @@ def captum_noise(copies: int) -> Call:
     return lambda case, batch, row, turn: _captum_noise(case, batch, copies)
 
 
-def captum_noise_pilot(case: Case, batch: int) -> int:
-    _captum_noise(case, batch, max(FEW, batch))
-    return max(FEW, batch)
+captum_noise_pilot = _pilot(_captum_noise)
 
 
 def captum_noise_check(case: Case) -> tuple[Any, Any]:
@@ -209,9 +215,7 @@ def pair_blur(steps: int) -> Call:
     return lambda case, batch, row, turn: _pair_blur(case, batch, steps)
 
 
-def pair_blur_pilot(case: Case, batch: int) -> int:
-    _pair_blur(case, batch, max(FEW, batch))
-    return max(FEW, batch)
+pair_blur_pilot = _pilot(_pair_blur)
 
 
 # ---- grad-cam
@@ -262,9 +266,7 @@ def shap_gradients(draws: int) -> Call:
     return lambda case, batch, row, turn: _shap_gradients(case, batch, draws)
 
 
-def shap_gradients_pilot(case: Case, batch: int) -> int:
-    _shap_gradients(case, batch, max(FEW, batch))
-    return max(FEW, batch)
+shap_gradients_pilot = _pilot(_shap_gradients)
 
 
 def shap_gradients_check(case: Case) -> tuple[Any, Any]:
