@@ -1,0 +1,30 @@
+"""The parameters of methods that cut the picture into regions, declared once, and the label map that they ask for."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import regions as R
+from ..engine.inputs import FILL_BLUR, FILLS, GROWN
+from .parameters import Parameter
+from .protocol import Context
+
+REGIONS = Parameter("regions", "regions", None, "superpixels, or a label map of your own, instead of the grid",
+                    choices=R.SEGMENTATIONS)
+SUPERPIXELS = Parameter("regions", "regions", "slic", "superpixels, or a label map of your own", choices=R.SEGMENTATIONS)
+FILL = Parameter("fill", "fill", "black", "what a removed region shows; inpaint: what surrounds it, grown in",
+                 choices=(*FILLS, GROWN))
+SIGMA = Parameter("sigma", "float", FILL_BLUR, "σ of a blurred fill", minimum=0.5, maximum=50.0, step=0.5, unit="px")
+SEED = Parameter("seed", "int", 0, "names the draw of a noise fill", minimum=0)
+
+
+def grid(default: int) -> Parameter:
+    """Rows and columns of a grid."""
+    return Parameter("grid", "grid", default, "cells along each side, or (rows, columns)", minimum=1, maximum=64,
+                     choices=(4, 7, 10, 14, 20, 28))
+
+
+def label_map(context: Context, grid: tuple[int, int], regions: Any) -> np.ndarray:
+    """The labels int32 `(H, W)` that a method's parameters name: a grid where there are no `regions`."""
+    return R.grid(context.shape[1:], *grid) if regions is None else R.resolve(regions, context.inputs.picture.shown)
