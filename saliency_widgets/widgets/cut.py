@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 ACTS = (("toggle", "off / on", "switch the region off or on (Enter)"),
         ("grow", "grow", "take a rim of 2 px from those beside it (>)"),
         ("shrink", "shrink", "give a rim of 2 px to those beside it (<)"), ("finer", "split in 4", "cut it into superpixels"),
-        ("remove", "remove", "give its pixels to those beside it (Delete)"))
+        ("remove", "remove", "give its pixels to those beside it (Delete)"),
+        ("interactions", "interactions", "what it costs together with each other region, beyond what they cost one by one"))
 
 
 class CutPanel(ipywidgets.VBox):
@@ -72,7 +73,7 @@ class CutPanel(ipywidgets.VBox):
 
     def _region_menu(self) -> ipywidgets.HBox:
         self.which = ipywidgets.HTML()
-        self.menu = named(ipywidgets.ToggleButton(), "the chosen region", "name, grow, shrink, split, remove")
+        self.menu = named(ipywidgets.ToggleButton(), "the chosen region", "name, grow, shrink, split, remove, interactions")
         self.menu.add_class("sw-menu")
         self.name = named(ipywidgets.Text(description="name", continuous_update=False), "name of the region")
         self.name.add_class("sw-param")
@@ -130,8 +131,9 @@ class CutPanel(ipywidgets.VBox):
         # The words keep clear of the bars: right of the tall ones, or, where those are small, under them on the left.
         below = up.max / (up.max - up.min or 1.0) < 0.5
         (self.words.add_class if below else self.words.remove_class)("sw-below")
-        what = "drop" if "after" in map.details else "share"
-        self.words.value = (f"{what} of {len(scores)} regions, ranked<br>"
+        pairs = "pair_drops" in map.details
+        what = f"with region {map.details['region']}" if pairs else "drop" if "after" in map.details else "share"
+        self.words.value = (f"{what}{': ' if pairs else ' of '}{len(scores) - pairs} regions, ranked<br>"
                             f"{signed(ranked[0])} to {signed(ranked[-1])} {escape(map.unit)}")
 
     # ---- what is off
@@ -153,7 +155,8 @@ class CutPanel(ipywidgets.VBox):
             self.marks["off"].y = marked
         self.strip.order, self.strip.off = (self.ranks.tolist(), sorted(off)) if fits else ([], [])
         self.all_on.layout.visibility = "visible" if off else "hidden"
-        predicted = -float(scores[chosen].sum()) if fits and np.isfinite(scores[chosen]).all() else None
+        alone = np.asarray(map.details.get("drops", map.region_scores), np.float64)[self.ranks][chosen]
+        predicted = -float(alone.sum()) if fits and np.isfinite(alone).all() else None
         self.numbers.value = "".join(self._lines(map, len(off), float(mask.mean()), found, predicted))
         if found is not None or not off:
             self.off.show(faded(photograph, mask))

@@ -12,7 +12,7 @@ from ..editing import Regions
 
 DRAWN = ("rectangle", "lasso", "brush")  # what makes a region of the pixels it covers
 STROKES = (*DRAWN, "erase", "split", "merge")
-PLACES = ("toggle", "remove", "grow", "shrink", "finer", "name", "choose")  # what is done to one region
+PLACES = ("toggle", "remove", "grow", "shrink", "finer", "name", "choose", "interactions")  # what is done to one region
 ANY = ("undo", "redo", "on", "cancel")
 MOST_POINTS = 20_000  # of one stroke: a hand's has hundreds
 
@@ -137,6 +137,8 @@ class Edit:
                 return None
             case "name":
                 regions.name(region, self.name)
+            case "interactions":
+                raise ValueError("interactions are shown by the Explorer: these regions are not edited")
         return region
 
 

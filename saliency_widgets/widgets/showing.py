@@ -26,6 +26,9 @@ def meaning(map: SaliencyMap, subject: str) -> list[str]:
         return [f"evidence for {subject}" if map.signed and not own else map.unit]
     if own:
         return [f"{map.unit} above zero", f"{map.unit} below zero"]
+    if "pair_drops" in map.details:
+        together = f"together with region {map.details['region']}"
+        return [f"costs more {together}", f"costs less {together}"]
     if map.region_scores is not None and "after" in map.details:
         return [f"without it {subject} falls", f"without it {subject} rises"]
     return [f"raises {subject}", f"lowers {subject}"]
