@@ -1,12 +1,14 @@
 """The parameters of methods that cut the picture into regions, declared once, and the label map that they ask for."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from .. import regions as R
 from ..engine.inputs import FILL_BLUR, FILLS, GROWN
+from ..engine.probe import Fill, Filled, Input
 from .parameters import Parameter
 from .protocol import Context
 
@@ -28,3 +30,11 @@ def grid(default: int) -> Parameter:
 def label_map(context: Context, grid: tuple[int, int], regions: Any) -> np.ndarray:
     """The labels int32 `(H, W)` that a method's parameters name: a grid where there are no `regions`."""
     return R.grid(context.shape[1:], *grid) if regions is None else R.resolve(regions, context.inputs.picture.shown)
+
+
+def left(context: Context, labels: str, off: Iterable[int], count: int, fill: Fill) -> Input:
+    """The picture without the regions that are `off`, of the `count` regions of a registered label map."""
+    off = tuple(sorted(off))
+    if not off:
+        return context.image
+    return Filled(fill) if len(off) == count else context.without(labels, off, fill)

@@ -145,8 +145,8 @@ class MethodPanel(ipywidgets.VBox):
         method, controls = self.methods[name], self.controls[name]
         row, kinds = _in_row(controls), {p.name: p.kind for p in method.parameters}
         window = next((n for n, kind in kinds.items() if kind == "window"), None)
-        if "iterations" in kinds:
-            body = FilmPanel(row, self._on_point)
+        if method.course:
+            body = FilmPanel(row, self._on_point, method.course)
         elif kinds.get("channel") == "index":
             body = SheetPanel(row, lambda channel: self._on_param(name, "channel", channel))
         elif window is not None:

@@ -119,7 +119,7 @@ def _checks(map: SaliencyMap, family: str) -> Iterator[Evidence | None]:
     if family == "cam" and map.default_sign == "positive":
         yield kept_by_relu(map)
     if "film" in map.details and "after" in map.details:
-        yield course(map)
+        yield turns(map) if "game" in map.details else course(map)
 
 
 def short(text: str, limit: int = 34) -> str:
@@ -217,3 +217,15 @@ def pairs(map: SaliencyMap) -> Evidence:
         words += (f" It leans most on region {most}: both together cost {signed(float(details['pair_drops'][most]))}, "
                   f"{signed(float(scores[most]))} beyond what they cost one by one.")
     return Evidence(True, f"with region {chosen}", f"{words} Three and more regions at once are another question.")
+
+
+def turns(map: SaliencyMap) -> Evidence:
+    """What taking regions in their order reached, and the mean of the curve, by which orders are compared."""
+    details = map.details
+    before, after, count = details["before"], details["after"], len(details["order"])
+    done = "taken away" if details["game"] == "deletion" else "put back"
+    tried = "every region that was left" if details["exact"] else "the most promising regions"
+    return Evidence(True, f"{number(before)} → {number(after)}",
+                    f"The score was {number(before)} and is {number(after)} with {count} regions {done}. Its mean over the "
+                    f"steps, the area under the curve, is {number(details['area'])}. Each step tried {tried} and took the "
+                    f"best, which is not always the best order.")
