@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import regions as R
-from ..engine.probe import Filled, Probe
+from ..engine.probe import Probe
 from .protocol import Context, Reply, Round
 
 MOST = 2000  # regions: a fit solves a system of that size
@@ -23,7 +23,7 @@ class Coalitions:
     """
 
     def __init__(self, context: Context, regions: Any, fill: Any, seed: int):
-        self.context, self.labels = context, R.resolve(regions, context.inputs.picture.shown)
+        self.context, self.labels = context, R.resolve(regions, context.shown)
         self.count = int(self.labels.max()) + 1
         if self.count > MOST:
             raise ValueError(f"regions= has {self.count:,} regions, a linear fit takes {MOST:,} at most: use larger ones, "
@@ -35,7 +35,7 @@ class Coalitions:
         if shown.all():
             return self.context.forward(self.context.image)
         if not shown.any():
-            return self.context.forward(Filled(self._fill))
+            return self.context.forward(self.context.bare(self._fill))
         return self.context.forward(self.context.without(self._name, tuple(np.flatnonzero(~shown).tolist()), self._fill))
 
     def scores(self, shown: np.ndarray) -> Generator[Round, Reply, np.ndarray]:

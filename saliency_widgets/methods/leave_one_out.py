@@ -25,7 +25,7 @@ def _evaluations(context: Context, params: dict) -> int:
 
 def _previews(context: Context, probes: list[Probe]) -> bool:
     """Whether somebody waits for many regions; after an edit most are known, and the rest is there at once."""
-    long = context.watched and len(probes) > 2 * COARSE ** 2 and min(context.shape[1:]) >= COARSE
+    long = context.watched and len(probes) > 2 * COARSE ** 2 and min(context.size) >= COARSE
     return long and sum(map(context.kept, probes)) < len(probes) / 2
 
 
@@ -48,7 +48,7 @@ def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill
         (_, whole), *reply = yield Round([image, *probes])
         yield painted(context, labels, *drops(context, whole, reply))
         return
-    coarse = R.grid(context.shape[1:], COARSE, COARSE)
+    coarse = R.grid(context.size, COARSE, COARSE)
     (_, whole), *reply = yield Round([image, *single(context, coarse, name)])
     rough, details, doubts = drops(context, whole, reply)
     yield painted(context, coarse, rough, details, (f"preview on a {COARSE} × {COARSE} grid", *doubts))

@@ -29,7 +29,7 @@ def grid(default: int) -> Parameter:
 
 def label_map(context: Context, grid: tuple[int, int], regions: Any) -> np.ndarray:
     """The labels int32 `(H, W)` that a method's parameters name: a grid where there are no `regions`."""
-    return R.grid(context.shape[1:], *grid) if regions is None else R.resolve(regions, context.inputs.picture.shown)
+    return R.grid(context.size, *grid) if regions is None else R.resolve(regions, context.shown)
 
 
 def left(context: Context, labels: str, off: Iterable[int], count: int, fill: Fill) -> Input:
