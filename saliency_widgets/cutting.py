@@ -72,6 +72,7 @@ class Cutting:
         self._found: WhatIf | None = None
         self._found_of: tuple | None = None
         self._fill_shown: Any = None
+        self._editing = False  # a hand's edit is being done
         self._sketched = -1  # the last drag's number that is over
 
     # ---- the public face
@@ -144,9 +145,9 @@ class Cutting:
                 if params.has_trait("region") and params.region is not None:  # what lies there now
                     there = regions.labels[regions.before == params.region]
                     params.region = int(np.bincount(there).argmax()) if there.size else None
-                if not self._hand:  # numbers may have changed
+                if not self._editing:  # numbers may have changed; a hand's edit is shown with the region that it chooses
                     self._chosen = None
-                self._show_cut()
+                    self._show_cut()
                 self._show_off()
             if method == self.method:
                 self._ask()
@@ -179,7 +180,7 @@ class Cutting:
             if method == self.method:
                 self._paid_for = method  # an edit changes few regions of a map that is there: no question about the cost
             try:
-                told = self._newest
+                told, self._editing = self._newest, True
                 self._chosen = edit.apply(regions, self.session.picture.shown, self._chosen)
                 with self._publishing():
                     self._show_cut()
@@ -191,7 +192,7 @@ class Cutting:
                 self._ask()
                 self._say(error)
             finally:
-                self._hand = False
+                self._hand = self._editing = False
 
     def _pair(self, region: int, method: str) -> None:
         """Ask what a region of a method's map costs together with each other one: the same regions, the same fill."""

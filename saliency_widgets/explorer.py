@@ -311,7 +311,8 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
         exact = [f"{label}: logit {plain(float(logits[i]))}, probability {plain(p, 4)}" for i, label, p in rows]
         found = self._found if self._found is not None and self.method == self._shown_cut else None
         without = None if found is None or found.probabilities is None else [float(found.probabilities[i]) for i, *_ in rows]
-        self.face.classes.show(rows, target, self.contrast, exact, without)
+        cut = self.params[self.method].has_trait("regions")
+        self.face.classes.show(rows, target, self.contrast, exact, without, room=cut)
 
     def _names(self) -> list[str]:
         return [self.session.label(i) for i in range(len(self.session.logits))] if self.session.labels is not None else []

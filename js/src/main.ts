@@ -182,9 +182,9 @@ function renderRanks({ model, el, signal }: Context): void {
     (region) => model.send?.({ region }),
     signal,
   );
-  const update = () => ranks.update(model.get("order"), model.get("off"));
+  const update = () => ranks.update(model.get("order"), model.get("off"), typed(model.get("bars"), "f4") as Float32Array);
   hear(el, "sw-probe", (probe) => ranks.setRegion(probe?.region ?? -1), signal);
-  follow(model, ["order", "off"], update, signal);
+  follow(model, ["order", "off", "bars"], update, signal);
   update();
 }
 

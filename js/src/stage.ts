@@ -130,6 +130,7 @@ export function mountStage(
     } else drawProbe(x, w, h, ratio, view, state.size, probe);
     const text = strokes.active ? strokes.text : top ? tagText(top, valueUnder(top.field!, probe.x, probe.y, state.size)) : "";
     tag.classList.toggle("sw-shown", text !== "");
+    tag.dataset.drag = strokes.active && text ? String(strokes.told) : ""; // for whoever must know from outside
     if (text) placeTag(text, w / ratio, h / ratio);
   };
   const placeTag = (text: string, w: number, h: number) => {

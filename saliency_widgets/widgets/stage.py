@@ -171,6 +171,7 @@ class Ranks(Part):
 
     role = t.Unicode("ranks").tag(sync=True)
     order = t.List(t.Int(), help="region numbers, the first bar's first").tag(sync=True)
+    bars = t.Bytes(b"", help="float32 (bars, 2): where each one begins and ends, in pixels from above").tag(sync=True)
     off = t.List(t.Int(), help="regions that are off").tag(sync=True)
 
     def __init__(self, on_region: Callable[[int], None], **kwargs: Any) -> None:
