@@ -112,10 +112,10 @@ class Cutting:
         params, shown = self.params[method], self.session.picture.shown
         if params.regions is None:
             return grid(shown.shape[:2], *np.broadcast_to(params.grid, 2).tolist())
-        return resolve(params.regions, shown)
+        return resolve(params.regions, shown, params.count)
 
     def _remember(self, method: str, labels: np.ndarray) -> None:
-        names = [name for name in ("grid", "regions") if self.params[method].has_trait(name)]
+        names = [name for name in ("grid", "regions", "count") if self.params[method].has_trait(name)]
         self._sources.setdefault(method, {})[digest(labels)] = {name: getattr(self.params[method], name) for name in names}
 
     def _recut(self, method: str) -> None:

@@ -72,7 +72,7 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
         self.add_class("sw-explorer")
         for name in self.params:
             if self.params[name].has_trait("regions"):
-                self.params[name].observe(lambda _, name=name: self._recut(name), ["grid", "regions"])
+                self.params[name].observe(lambda _, name=name: self._recut(name), ["grid", "regions", "count"])
             self.params[name].observe(lambda _: self._ask(), traitlets.All)
             self.params[name].on_refusal(self._say)
         with self._publishing():

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saliency_widgets import hierarchy
 from saliency_widgets import regions as R
 
 from .small import pixels
@@ -42,7 +43,7 @@ def test_superpixels_label_every_pixel_from_0_and_repeat(how, name):
     labels = R.segment(PICTURES[name], how)
     assert labels.shape == (64, 48) and labels.dtype == np.int32
     assert set(np.unique(labels)) == set(range(labels.max() + 1))
-    R._segmented.cache_clear()
+    hierarchy._kept.clear()
     np.testing.assert_array_equal(R.segment(PICTURES[name], how), labels)
     if (how, name) != ("felzenszwalb", "flat"):  # which has no edge to follow: one region
         assert 50 <= labels.max() + 1 <= 200

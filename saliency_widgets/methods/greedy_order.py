@@ -12,12 +12,12 @@ from ..model.pictures import to_uint8
 from .leave_one_out import painted
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
-from .region_parameters import FILL, REGIONS, SEED, SIGMA, grid, label_map, left
+from .region_parameters import COUNT, FILL, REGIONS, SEED, SIGMA, grid, label_map, left
 from .registry import method
 
 
 def _evaluations(context: Context, params: dict) -> int:
-    count = int(label_map(context, params["grid"], params["regions"]).max()) + 1
+    count = int(label_map(context, params["grid"], params["regions"], params["count"]).max()) + 1
     tried = [count - step for step in range(min(params["steps"], count))]
     most = params["candidates"] or count
     return 1 + tried[0] + sum(min(most, each) for each in tried[1:])
@@ -34,9 +34,9 @@ def _evaluations(context: Context, params: dict) -> int:
                       choices=(4, 8, 12, 16, 24, 49)),
             Parameter("candidates", "int", 12, "regions tried at each step after the first, the most promising by what they "
                                                "last did; 0 tries all", minimum=0, maximum=5000, choices=(0, 4, 8, 12, 24)),
-            grid(7), REGIONS, FILL, SIGMA, SEED))
-def greedy_order(context: Context, *, game: str, steps: int, candidates: int, grid: tuple[int, int], regions: Any, fill: Any,
-                 sigma: float, seed: int) -> Iterator[Round | Draft]:
+            grid(7), REGIONS, COUNT, FILL, SIGMA, SEED))
+def greedy_order(context: Context, *, game: str, steps: int, candidates: int, grid: tuple[int, int], regions: Any, count: int,
+                 fill: Any, sigma: float, seed: int) -> Iterator[Round | Draft]:
     """How far the score moves as each region is taken in its turn, painted over it: `(1, H, W)`; 0 where none was taken.
 
     Deletion begins with the picture and takes away, each time with those before gone, the region whose loss lowers the score
@@ -52,18 +52,18 @@ def greedy_order(context: Context, *, game: str, steps: int, candidates: int, gr
     if game == "insertion" and isinstance(fill, str) and fill == GROWN:
         raise ValueError(f'fill="{GROWN}" grows what surrounds a region into it, and insertion begins with nothing around: '
                          f'use another fill, or game="deletion"')
-    name, labels = context.fill(fill, seed, sigma), label_map(context, grid, regions)
-    count, of = int(labels.max()) + 1, context.inputs.add_labels(labels)
-    everything = frozenset(range(count))
+    name, labels = context.fill(fill, seed, sigma), label_map(context, grid, regions, count)
+    total, of = int(labels.max()) + 1, context.inputs.add_labels(labels)
+    everything = frozenset(range(total))
 
     def after(taken: frozenset[int]) -> Input:
-        return left(context, of, taken if game == "deletion" else everything - taken, count, name)
+        return left(context, of, taken if game == "deletion" else everything - taken, total, name)
 
     (_, start), = yield Round([context.forward(after(frozenset()))])
-    course = Course(context, labels, game, candidates == 0 or candidates >= count)
+    course = Course(context, labels, game, candidates == 0 or candidates >= total)
     course.add(None, after(frozenset()), start, _score(context, [start])[0])
-    taken, effect = frozenset(), np.full(count, np.inf)  # of each region when it was tried last
-    for step in range(min(steps, count)):
+    taken, effect = frozenset(), np.full(total, np.inf)  # of each region when it was tried last
+    for step in range(min(steps, total)):
         tried = np.array(sorted(everything - taken))
         if candidates and step:
             tried = np.sort(tried[np.argsort(-effect[tried], kind="stable")[:candidates]])

@@ -9,14 +9,14 @@ import numpy as np
 from .leave_one_out import drops, painted, single
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
-from .region_parameters import FILL, REGIONS, SEED, SIGMA, grid, label_map
+from .region_parameters import COUNT, FILL, REGIONS, SEED, SIGMA, grid, label_map
 from .registry import method
 
 FIRST = 24  # pairs of the first draft, those with the largest single drops; twice as many in each one after it
 
 
 def _evaluations(context: Context, params: dict) -> int:
-    return 2 * (int(label_map(context, params["grid"], params["regions"]).max()) + 1)
+    return 2 * (int(label_map(context, params["grid"], params["regions"], params["count"]).max()) + 1)
 
 
 @method("interactions", title="Interactions", family="cut", rank=6, cost="2 evaluations a region",
@@ -26,9 +26,9 @@ def _evaluations(context: Context, params: dict) -> int:
         parameters=(
             Parameter("region", "index", None, "the region that is paired with every other one; by default the one with the "
                                                "largest drop", minimum=0),
-            grid(14), REGIONS, FILL, SIGMA, SEED))
-def interactions(context: Context, *, region: int | None, grid: tuple[int, int], regions: Any, fill: Any, sigma: float,
-                 seed: int) -> Iterator[Round | Draft]:
+            grid(14), REGIONS, COUNT, FILL, SIGMA, SEED))
+def interactions(context: Context, *, region: int | None, grid: tuple[int, int], regions: Any, count: int, fill: Any,
+                 sigma: float, seed: int) -> Iterator[Round | Draft]:
     """drop(r and s together) − drop(r) − drop(s) of the chosen region r, painted over each other region s: `(1, H, W)`.
 
     Above zero the two cost more together than one by one (either could stand in for the other), below zero less (they cost
@@ -37,18 +37,18 @@ def interactions(context: Context, *, region: int | None, grid: tuple[int, int],
     `details` hold `region`, `drops` and `pair_drops` (one a region; the chosen one's is its own drop) and the class's
     probability `before` and `after` (without both). ValueError for a region that does not exist, or an infinite score.
     """
-    name, labels = context.fill(fill, seed, sigma), label_map(context, grid, regions)
-    count = int(labels.max()) + 1
-    if region is not None and region >= count:
-        raise ValueError(f"region={region} does not exist: the regions are numbered 0 to {count - 1}")
+    name, labels = context.fill(fill, seed, sigma), label_map(context, grid, regions, count)
+    total = int(labels.max()) + 1
+    if region is not None and region >= total:
+        raise ValueError(f"region={region} does not exist: the regions are numbered 0 to {total - 1}")
     (_, whole), *reply = yield Round([context.forward(context.image), *single(context, labels, name)])
     alone, told, doubts = drops(context, whole, reply)
     chosen = int(np.argmax(alone)) if region is None else region
     of = context.inputs.add_labels(labels)
     # The usual order of a pair, whichever of the two was chosen.
-    pairs = {s: context.forward(context.without(of, (min(chosen, s), max(chosen, s)), name)) for s in range(count) if s != chosen}
+    pairs = {s: context.forward(context.without(of, (min(chosen, s), max(chosen, s)), name)) for s in range(total) if s != chosen}
     order = [s for s in np.argsort(-np.abs(alone), kind="stable").tolist() if s != chosen]
-    both, after = np.full(count, np.nan), np.full(count, np.nan)
+    both, after = np.full(total, np.nan), np.full(total, np.nan)
     both[chosen] = alone[chosen]
     if "after" in told:
         after[chosen] = told["after"][chosen]
@@ -64,7 +64,7 @@ def interactions(context: Context, *, region: int | None, grid: tuple[int, int],
         details = {"region": chosen, "drops": alone, "pair_drops": both.copy()}
         if "after" in told:
             details |= {"before": told["before"], "after": after.copy()}
-        yield painted(context, labels, scores, details, tuple(_doubts(scores, known, count - 1, doubts)))
+        yield painted(context, labels, scores, details, tuple(_doubts(scores, known, total - 1, doubts)))
 
 
 def _stages(order: list[int], watched: bool) -> Iterator[list[int]]:

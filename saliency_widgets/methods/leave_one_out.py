@@ -10,7 +10,7 @@ import torch
 from .. import regions as R
 from ..engine.probe import Evaluation, Fill, Probe
 from .protocol import Context, Draft, Reply, Round
-from .region_parameters import FILL, REGIONS, SEED, SIGMA, grid, label_map
+from .region_parameters import COUNT, FILL, REGIONS, SEED, SIGMA, grid, label_map
 from .registry import method
 
 COARSE = 7  # an exact coarse grid is the preview that works: rank correlation 0.5–0.7 with the fine drops
@@ -19,7 +19,7 @@ FIRST = 24  # regions of the first refinement, those with the largest drops near
 
 def _evaluations(context: Context, params: dict) -> int:
     name = context.fill(params["fill"], params["seed"], params["sigma"])
-    probes = single(context, label_map(context, params["grid"], params["regions"]), name)
+    probes = single(context, label_map(context, params["grid"], params["regions"], params["count"]), name)
     return len(probes) + 1 + (COARSE ** 2 if _previews(context, probes) else 0)
 
 
@@ -32,8 +32,8 @@ def _previews(context: Context, probes: list[Probe]) -> bool:
 @method("leave_one_out", title="Leave-one-out", family="cut", rank=0, cost="1 evaluation a region",
         paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, arXiv 1311.2901",
         evaluations=_evaluations,
-        parameters=(grid(14), REGIONS, FILL, SIGMA, SEED))
-def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill: Any, sigma: float,
+        parameters=(grid(14), REGIONS, COUNT, FILL, SIGMA, SEED))
+def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, count: int, fill: Any, sigma: float,
                   seed: int) -> Iterator[Round | Draft]:
     """score(x) − score(x with region r replaced), painted over region r: `(1, H, W)`, forward passes only.
 
@@ -41,8 +41,8 @@ def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill
     class's probability `before` and `after` (one a region). ValueError where the score becomes infinite.
     """
     name, image = context.fill(fill, seed, sigma), context.forward(context.image)
-    labels = label_map(context, grid, regions)
-    count = int(labels.max()) + 1
+    labels = label_map(context, grid, regions, count)
+    total = int(labels.max()) + 1
     probes = single(context, labels, name)
     if not _previews(context, probes):
         (_, whole), *reply = yield Round([image, *probes])
@@ -53,14 +53,14 @@ def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill
     rough, details, doubts = drops(context, whole, reply)
     yield painted(context, coarse, rough, details, (f"preview on a {COARSE} × {COARSE} grid", *doubts))
     order, known = _Order(labels, rough[coarse]), {}
-    while len(known) < count:
+    while len(known) < total:
         chosen = order.next()
         known |= dict(zip(chosen, (e for _, e in (yield Round([probes[r] for r in chosen])))))
         scores, details, doubts = drops(context, whole, [(probes[r], known[r]) for r in known])
         guess, at = order.learn(list(known), scores), np.array(list(known))
         if "after" in details:
-            details["after"] = _spread(details["after"], at, np.full(count, np.nan))
-        said = () if len(known) == count else (f"preview: {len(known)} of {count} regions are evaluated, the rest follows the "
+            details["after"] = _spread(details["after"], at, np.full(total, np.nan))
+        said = () if len(known) == total else (f"preview: {len(known)} of {total} regions are evaluated, the rest follows the "
                                                f"{COARSE} × {COARSE} grid",)
         yield painted(context, labels, _spread(scores, at, guess), details, (*said, *doubts))
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 # What the menu of a region offers: edit, words, tooltip.
 ACTS = (("toggle", "off / on", "switch the region off or on (Enter)"),
         ("grow", "grow", "take a rim of 2 px from those beside it (>)"),
-        ("shrink", "shrink", "give a rim of 2 px to those beside it (<)"), ("finer", "split in 4", "cut it into superpixels"),
+        ("shrink", "shrink", "give a rim of 2 px to those beside it (<)"), ("finer", "finer", "cut it into four superpixels"),
+        ("coarser", "coarser", "join it with the neighbour that it looks most like"),
         ("remove", "remove", "give its pixels to those beside it (Delete)"),
         ("interactions", "interactions", "what it costs together with each other region, beyond what they cost one by one"))
 HEIGHT, MARGIN = 68, 4  # of the plot, in pixels
@@ -73,7 +74,7 @@ class CutPanel(ipywidgets.VBox):
 
     def _region_menu(self) -> ipywidgets.HBox:
         self.which = ipywidgets.HTML()
-        self.menu = named(ipywidgets.ToggleButton(), "the chosen region", "name, grow, shrink, split, remove, interactions")
+        self.menu = named(ipywidgets.ToggleButton(), "the chosen region", "name it, edit it, see its interactions")
         self.menu.add_class("sw-menu")
         self.name = named(ipywidgets.Text(description="name", continuous_update=False), "name of the region")
         self.name.add_class("sw-param")
