@@ -12,7 +12,6 @@ from .engine.inputs import FILL_BLUR, GROWN, digest
 from .engine.probe import Fill
 from .engine.worker import Ticket
 from .methods.registry import find
-from .model.pictures import to_uint8
 from .regions import Cut, grid, resolve
 from .what_if import WhatIf, without
 from .widgets.controls import same
@@ -311,8 +310,7 @@ class Cutting:
         if about == self._fill_shown or (grown and self._found is None):
             return
         self._fill_shown = about
-        self.face.stage.canvas.set_fill(self._found.picture if grown else
-                                        to_uint8(self.session.picture.space.to_pixels(inputs.filled(fill))))
+        self.face.stage.canvas.set_fill(self._found.picture if grown else inputs.fill_shown(fill))
 
     def _show_off(self) -> None:
         """What the model says without what is off: bars, numbers, pictures and marks, as far as it is evaluated."""
@@ -330,4 +328,4 @@ class Cutting:
             found = self._found
             self._show_fill(method, regions)
         self._show_classes(self.target)
-        self.face.method.bodies[method].show_off(regions.labels, regions.off, found, off, self.session.picture.shown)
+        self.face.method.bodies[method].show_off(regions.labels, regions.off, found, off, self.session.picture)

@@ -298,7 +298,8 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
         return self.session.name, facts, f"preprocessing {how}: {picture.description}" + "".join(f"; {n}" for n in notes)
 
     def _show_picture(self) -> None:
-        self.face.set_picture(self.session.picture.shown)
+        picture = self.session.picture
+        self.face.set_picture(picture.shown, picture.seen, None if picture.photo is None else picture.photo.crop)
         self._show_facts()
 
     def _show_facts(self, *more: str) -> None:
@@ -325,6 +326,8 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
                 why[name] = "a scripted model gives no gradients"
             elif method.positions and self.session.default_layer is None:
                 why[name] = f"no layer with positions, so no {method.title}"
+            elif not self.session.placed(method):
+                why[name] = "where the model looks in the photograph is unknown"
         return why
 
     def _first(self, wanted: str, absent: dict[str, str]) -> str:

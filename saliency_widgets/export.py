@@ -18,6 +18,7 @@ from .methods.registry import find
 from .saliency_map import SaliencyMap
 from .widgets.cam import choose_frames, layer_title
 from .widgets.layers import HeatLayer, encode
+from .widgets.stage import encode_picture
 from .widgets.words import evidence
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def save_npz(explorer: "Explorer", path: str | Path) -> Path:
     """Write the raw values of every map in `explorer.maps`, the picture, and what they mean.
 
     Arrays: `<method>` (C, H, W) raw, `<method>.regions` and `<method>.region_scores` where there are regions,
-    `picture` (H, W, 3) uint8, and `facts`, JSON text: per method target, label, score, unit, params, residual.
+    `picture` (H, W, 3) uint8, and `facts`, JSON text: per method target, label, score, unit, params, residual. Where regions
+    cut the photograph, `picture` is that, `seen` (h, w, 3) what the model saw, and `facts` hold the `crop`.
     """
     shown(explorer)
     arrays: dict[str, np.ndarray] = {}
@@ -123,6 +125,9 @@ def save_npz(explorer: "Explorer", path: str | Path) -> Path:
                        "residual": None if map.residual is None else float(map.residual),
                        "evaluations": map.evaluations, "warnings": list(map.warnings)}
     about = {"model": explorer.session.name, "preprocessing": picture.description, "maps": facts}
+    if picture.photo is not None:
+        arrays["seen"] = picture.seen
+        about |= {"space": "photo", "crop": picture.photo.crop}
     with open(path, "wb") as file:  # NumPy would append a suffix to one in capitals
         np.savez_compressed(file, picture=picture.shown, facts=np.array(json.dumps(about, ensure_ascii=False)), **arrays)
     return Path(path)
@@ -142,7 +147,7 @@ def save_png(explorer: "Explorer", path: str | Path, width: int = 896) -> Path:
     size = (photograph.shape[0] * scale, photograph.shape[1] * scale)
     looks = Looks(canvas.photo_opacity if canvas.photo_visible else 0.0, canvas.photo_saturation)
     visible = [(pair.layer, made_with(pair.map), pair.subject) for pair in pairs if pair.layer.visible]
-    stage = compose(photograph, [layer for layer, *_ in visible], looks, size)
+    stage = compose(photograph, [layer for layer, *_ in visible], looks, size, canvas.crop)
     legend_strip(stage, visible, explorer.session.name).save(path, "PNG")
     return Path(path)
 
@@ -180,7 +185,9 @@ def film_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any] | None
             dtype, data, low, high = encode(np.asarray(maps[name]))
             frames.append({"name": name, "title": layer_title(known[name]), "shape": list(np.shape(maps[name])), "dtype": dtype,
                            "data": base64_of(data), "vmin": low, "vmax": high})
-        return {"layer": index, "chosen": chosen, "frames": frames, "thumbs": thumbs}
+        picture = explorer.session.picture
+        place = {} if picture.photo is None else {"crop": picture.photo.crop, "seen": base64_of(encode_picture(picture.seen))}
+        return {"layer": index, "chosen": chosen, "frames": frames, "thumbs": thumbs, **place}
     return None
 
 
@@ -192,7 +199,7 @@ def page_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any]:
         traits = {name: getattr(pair.layer, name) for name in TRAITS}
         layers.append({**traits, "data": base64_of(pair.layer.data), "regions": packed_regions(pair.layer.regions)})
     return {
-        "size": list(canvas.size), "picture": base64_of(canvas.picture),
+        "size": list(canvas.size), "picture": base64_of(canvas.picture), "crop": list(canvas.crop), "label": canvas.label,
         "photo": {"opacity": canvas.photo_opacity, "saturation": canvas.photo_saturation, "visible": canvas.photo_visible},
         "regions": packed_regions(canvas.regions), "region_hover": canvas.region_hover,
         "luts": base64_of(luts()), "colormaps": list(COLORMAPS), "layers": layers, "film": film_data(explorer, pairs),

@@ -213,7 +213,7 @@ class Granting:
         total = None
         if params.get("rule") in WINDOWED and at > low:
             part = {**params, axis: (low, at)}  # a part of the window: no evaluation
-            total = session.run(wish.method, part, target=wish.target).heatmap()
+            total = session.run(wish.method, part, target=wish.target).unplaced.heatmap()
         with self._publishing():
             body.show_point(at, low, picture, None if gradient is None else np.abs(gradient).max(0), total)
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,11 @@ class SaliencyMap:
             limit = np.percentile(np.abs(flat), clip)
             flat = np.clip(flat, -limit, limit)
         return flat.astype(np.float32)
+
+    @property
+    def unplaced(self) -> SaliencyMap:
+        """The same map by itself, as one of the model's input: without a place in the photograph."""
+        return self if self.crop is None else replace(self, crop=None, photo_size=None)
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.values.shape))

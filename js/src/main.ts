@@ -1,6 +1,7 @@
 // The one bundle of all our widgets: the trait `role` says what to draw.
 import { hear, tell } from "./bus";
 import { lutAt } from "./colormap";
+import type { Crop } from "./crop";
 import { decodeRegions, typed } from "./decode";
 import { mountFilm } from "./film";
 import { mountLegend } from "./legend";
@@ -48,6 +49,7 @@ function renderStage({ model, el, signal }: Context): void {
       ...(looks() as StageState),
       size: model.get("size"),
       picture: null,
+      crop: null,
       layers: [],
       regions: decodeRegions(model.get("regions")),
       cut: cut(),
@@ -80,8 +82,9 @@ function renderStage({ model, el, signal }: Context): void {
   const picture = async () => {
     const mine = ++generation;
     const size = model.get("size") as [number, number];
+    const crop = (model.get("crop").length ? model.get("crop") : null) as Crop | null;
     const shown = await pictureFrom(model.get("picture")).catch(() => null);
-    if (mine === generation && !signal.aborted) stage.update({ picture: shown, size });
+    if (mine === generation && !signal.aborted) stage.update({ picture: shown, size, crop });
   };
   let filling = 0;
   const loadFill = async () => {

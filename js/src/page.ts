@@ -1,5 +1,6 @@
 // The stand-alone page that `Explorer.save("page.html")` writes: stage, legend, readout and controls without a kernel.
 import { lutAt } from "./colormap";
+import type { Crop } from "./crop";
 import { decodeField, decodeRegions } from "./decode";
 import { mountLegend } from "./legend";
 import { mountLine } from "./line";
@@ -17,6 +18,8 @@ type Packed<T> = Omit<T, "data"> & { data: string };
 interface PageData {
   size: [number, number];
   picture: string;
+  crop: number[];
+  label: string;
   photo: { opacity: number; saturation: number; visible: boolean };
   regions: Packed<{ shape: [number, number]; dtype: "u2"; data: Uint8Array }> | null;
   region_hover: boolean;
@@ -58,6 +61,7 @@ async function start(): Promise<void> {
   const state: StageState = {
     size: data.size,
     picture,
+    crop: data.crop.length ? (data.crop as Crop) : null,
     layers,
     regions: regionsFrom(data.regions),
     regionHover: data.region_hover,
@@ -65,7 +69,7 @@ async function start(): Promise<void> {
     photoOpacity: data.photo.opacity,
     photoSaturation: data.photo.saturation,
     photoVisible: data.photo.visible,
-    label: "picture with heat layers; arrow keys move the probe",
+    label: data.label,
     help: false,
   };
   const stage = mountStage(
@@ -104,7 +108,10 @@ async function start(): Promise<void> {
     line.update(now, "point at the picture to read every visible layer");
     rows.forEach((row) => row.show());
   };
-  if (data.film) mountLayerFilm(data.film, layers[data.film.layer], picture, data.size, bytes, changed, signal);
+  if (data.film) {
+    const seen = data.film.seen ? await pictureFrom(bytes(data.film.seen)) : picture;
+    mountLayerFilm(data.film, layers[data.film.layer], seen, data.size, bytes, changed, signal);
+  }
   changed();
   document.documentElement.dataset.ready = "true";
 }

@@ -16,6 +16,7 @@ from .stage import Ranks
 from .words import percent, plain, signed
 
 if TYPE_CHECKING:
+    from ..model.preprocessing import Picture
     from ..saliency_map import SaliencyMap
     from ..what_if import WhatIf
 
@@ -143,10 +144,10 @@ class CutPanel(ipywidgets.VBox):
     # ---- what is off
 
     def show_off(self, labels: np.ndarray, off: frozenset[int], found: WhatIf | None, mask: np.ndarray,
-                 photograph: np.ndarray) -> None:
+                 picture: Picture) -> None:
         """Mark what is off of label map `(H, W)`, and write what the model says without it; `found` None: not evaluated yet.
 
-        `mask` are its pixels bool `(H, W)`, `photograph` the whole picture, both of the picture's size.
+        `mask` are its pixels bool `(H, W)`, of the size of the whole `picture` as it is shown.
         """
         map = self._map
         if map is None:
@@ -160,8 +161,8 @@ class CutPanel(ipywidgets.VBox):
         predicted = -float(alone.sum()) if fits and np.isfinite(alone).all() else None
         self.numbers.value = "".join(self._lines(map, len(off), float(mask.mean()), found, predicted))
         if found is not None or not off:
-            self.off.show(faded(photograph, mask))
-            self.seen.show(photograph if found is None else found.picture)
+            self.off.show(faded(picture.shown, mask))
+            self.seen.show(picture.seen if found is None else found.seen)
 
     @staticmethod
     def _lines(map: SaliencyMap, count: int, share: float, found: WhatIf | None, predicted: float | None) -> list[str]:

@@ -70,10 +70,13 @@ class Face:
         foot.add_class("sw-foot")
         self.children = (self.status, main, foot)
 
-    def set_picture(self, picture: Any) -> None:
-        """Show another photograph, uint8 `(H, W, 3)`, everywhere it appears."""
-        self.stage.set_picture(picture)
-        self.method.set_picture(picture)
+    def set_picture(self, shown: Any, seen: Any, crop: Sequence[float] | None = None) -> None:
+        """Show another photograph: `shown` uint8 `(H, W, 3)` on the stage, with the crop that the model sees of it.
+
+        `seen` uint8 `(h, w, 3)`, what it saw, is for the panels.
+        """
+        self.stage.set_picture(shown, crop)
+        self.method.set_picture(seen)
 
     def close(self) -> None:
         """Close every widget of ours, shown or hidden, with layouts, styles, links and plots."""

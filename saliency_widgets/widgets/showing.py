@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .layers import HeatLayer
+from .layers import HeatLayer, default_limits
 
 if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
@@ -49,8 +49,11 @@ def put(layer: HeatLayer, map: SaliencyMap, subject: str = "", words: list[str] 
     if map.region_scores is not None and map.regions is not None:
         after = () if "film" in map.details else map.details.get("after", ())  # a film's is one number
         regions = {"regions": map.regions, "before": map.details.get("before"), "after": after}
-    layer.show(map.heatmap(size=map.input_size, sign=map.default_sign), name=map.title,
-               unit=map.unit if signed else "of max", signed=signed, words=words or meaning(map, subject or map.label), **regions)
+    heat, limits = map.heatmap(size=map.size, sign=map.default_sign), None
+    if map.crop is not None:  # what the model does not see does not stretch the colours
+        limits = default_limits(map.unplaced.heatmap(size=map.input_size, sign=map.default_sign), signed)
+    layer.show(heat, name=map.title, unit=map.unit if signed else "of max", signed=signed, limits=limits,
+               words=words or meaning(map, subject or map.label), **regions)
 
 
 def clear(layer: HeatLayer, size: tuple[int, int]) -> None:
