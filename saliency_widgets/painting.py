@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .colormaps import table
+from .hatching import STAGE, Off, bordered, hatched, spread
 
 if TYPE_CHECKING:
     from .widgets.layers import HeatLayer
 
-STAGE = 505  # CSS pixels of the stage that line widths are drawn for
 DIMMED = 0.35  # of the light, where the model does not look
 BEHIND = 0x77 / 255  # the ground of the stage
 # PIL's own font has no sign for these.
@@ -92,8 +92,8 @@ def over(base: np.ndarray, top: np.ndarray, hard: bool = False) -> np.ndarray:
 
 
 def compose(photograph: np.ndarray, layers: Sequence["HeatLayer"], looks: Looks, size: tuple[int, int],
-            crop: Sequence[float] = ()) -> Image.Image:
-    """Paint uint8 `photograph` (H, W, 3) and the layers, uppermost by their `order`, at `size` (H, W).
+            crop: Sequence[float] = (), off: Off | None = None) -> Image.Image:
+    """Paint uint8 `photograph` (H, W, 3) and the layers, uppermost by their `order`, at `size` (H, W), and what is `off`.
 
     What lies outside of a `crop` (top, left, bottom, right) in pixels of the photograph is dimmed, and the crop outlined.
     """
@@ -118,9 +118,13 @@ def compose(photograph: np.ndarray, layers: Sequence["HeatLayer"], looks: Looks,
     for layer in lowest_first:
         if layer.contour:
             base = outlined(base, layer)
+    if off is not None:
+        base = np.where(spread(off.mask, size)[..., None], spread(off.fill, size) / 255, base)
     cut_up = next((layer for layer in layers if layer.kind == "region" and layer.regions), None)
     if cut_up is not None:
         base = bordered(base, np.frombuffer(cut_up.regions["data"], "<u2").reshape(cut_up.regions["shape"]))
+    if off is not None:
+        base = hatched(base, off.mask)
     if len(crop):
         base = cropped(base, [edge * size[i % 2] / native[i % 2] for i, edge in enumerate(crop)])
     return Image.fromarray(np.rint(np.clip(base, 0, 1) * 255).astype(np.uint8))
@@ -141,16 +145,6 @@ def cropped(base: np.ndarray, crop: Sequence[float]) -> np.ndarray:
         alpha = np.asarray(mask, float)[..., None] / 255 * strength
         base = base * (1 - alpha) + colour * alpha
     return base
-
-
-def bordered(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Draw the borders between regions of a label map (h, w) as faint white lines, over an opaque picture (H, W, 3)."""
-    height, width = base.shape[:2]
-    large = labels[np.arange(height) * labels.shape[0] // height][:, np.arange(width) * labels.shape[1] // width]
-    edge = np.zeros((height, width), bool)
-    edge[:, 1:] |= large[:, 1:] != large[:, :-1]
-    edge[1:] |= large[1:] != large[:-1]
-    return np.where(edge[..., None], base + 0.28 * (1 - base), base)
 
 
 def crossings(values: np.ndarray, level: float) -> np.ndarray:

@@ -23,6 +23,8 @@ interface PageData {
   photo: { opacity: number; saturation: number; visible: boolean };
   regions: Packed<{ shape: [number, number]; dtype: "u2"; data: Uint8Array }> | null;
   region_hover: boolean;
+  off: number[];
+  fill: string;
   luts: string;
   colormaps: string[];
   layers: any[];
@@ -38,6 +40,7 @@ function layerFrom(given: any, luts: Uint8Array, index: number): LayerState {
     id: String(index),
     field: decodeField(given.shape, given.dtype, bytes(given.data), given.vmin, given.vmax),
     regions: regionsFrom(given.regions),
+    names: given.region_names,
     lut: lutAt(luts, given.cmap_index),
     stale: false,
     seq: 1,
@@ -51,7 +54,7 @@ async function start(): Promise<void> {
   const luts = bytes(data.luts);
   const { signal } = new AbortController();
   const layers = data.layers.map((given, i) => layerFrom(given, luts, i));
-  const picture = await pictureFrom(bytes(data.picture));
+  const [picture, fill] = await Promise.all([data.picture, data.fill].map((png) => pictureFrom(bytes(png))));
 
   const legend = mountLegend(place("sw-legend"), signal);
   const line = mountLine(place("sw-readout"));
@@ -65,7 +68,7 @@ async function start(): Promise<void> {
     layers,
     regions: regionsFrom(data.regions),
     regionHover: data.region_hover,
-    cut: null,
+    cut: data.off.length ? { off: data.off, fill, undoable: 0, redoable: 0, chosen: -1, fixed: true } : null,
     photoOpacity: data.photo.opacity,
     photoSaturation: data.photo.saturation,
     photoVisible: data.photo.visible,

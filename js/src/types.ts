@@ -55,6 +55,8 @@ export interface CutState {
   redoable: number;
   /** The region drawn or clicked last, or −1. */
   chosen: number;
+  /** There to look at only: no kernel hears an edit. */
+  fixed?: boolean;
 }
 
 export interface StageState {
