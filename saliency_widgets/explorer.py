@@ -15,6 +15,7 @@ from .cutting import Cutting
 from .engine.worker import Worker
 from .granting import SAME, Granting, Wish
 from .methods.registry import find, methods
+from .model.pictures import open_picture
 from .saliency_map import SaliencyMap
 from .session import Session
 from .widgets.controls import Params
@@ -65,7 +66,7 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
                   search=lambda text: self._by_hand("target", int(text) if text.isdigit() else text),
                   contrast=lambda i: self._by_hand("contrast", i), method=lambda name: self._by_hand("method", name),
                   run=self._pay, param=self._set_param, point=lambda _: self._ask(hand=True), edit=self._edit,
-                  file=self._open_file, refresh=self.refresh, cancel=self.cancel),
+                  file=self._open_file, fill=self._open_fill, refresh=self.refresh, cancel=self.cancel),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
             layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
         super().__init__(children=self.face.children)
@@ -250,6 +251,17 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
             finally:
                 self._hand = False
 
+    def _open_fill(self, method: str, parameter: str, name: str, data: bytes) -> None:
+        """A file was chosen to fill with; what is wrong with it is said with its name."""
+        try:
+            picture, _ = open_picture(data)
+            picture.filename = name  # the menu says it
+        except Exception as error:
+            refused = ValueError(f"{name}: {sentence(error)}")
+            refused.__cause__ = error
+            return self._say(refused)
+        self._set_param(method, parameter, picture)
+
     def _ask(self, hand: bool = False, refresh: bool = False) -> None:
         """Wish for the map of the state as it is now; it replaces whatever was wished before."""
         with self._lock:
@@ -324,6 +336,10 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
         for name, method in methods().items():
             if method.gradients and self.session.subject.script:
                 why[name] = "a scripted model gives no gradients"
+            elif method.gradients and not self.session.subject.differentiable:
+                why[name] = "this callable gives no gradients"
+            elif method.family == "inside" and not self.session.subject.differentiable:
+                why[name] = "the inside of this model is hidden"
             elif method.positions and self.session.default_layer is None:
                 why[name] = f"no layer with positions, so no {method.title}"
             elif not self.session.placed(method):

@@ -3,6 +3,7 @@ import { hear, tell } from "./bus";
 import { lutAt } from "./colormap";
 import type { Crop } from "./crop";
 import { decodeRegions, typed } from "./decode";
+import { bindFills } from "./fills";
 import { mountFilm } from "./film";
 import { mountLegend } from "./legend";
 import { mountLine } from "./line";
@@ -73,11 +74,12 @@ function renderStage({ model, el, signal }: Context): void {
     },
     signal,
   );
-  const send = async (file: File) => {
+  const send = async (file: File, fill = false) => {
     if (file.size > LARGEST_DROP) return;
     const bytes = await file.arrayBuffer();
-    if (!signal.aborted) model.send?.({ kind: "drop", name: file.name }, undefined, [bytes]);
+    if (!signal.aborted) model.send?.({ kind: "drop", name: file.name, fill }, undefined, [bytes]);
   };
+  bindFills(el, (file) => void send(file, true), signal);
   let generation = 0;
   const picture = async () => {
     const mine = ++generation;

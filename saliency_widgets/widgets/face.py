@@ -32,6 +32,7 @@ class Hands:
     point: Callable[[float], None]
     edit: Callable[[Edit], None]
     file: Callable[[str, bytes], None]
+    fill: Callable[[str, str, str, bytes], None]
     refresh: Callable[[], None]
     cancel: Callable[[], None]
 
@@ -52,12 +53,13 @@ class Face:
         self.status = StatusLine(hands.file, hands.refresh)
         self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
-                                  on_point=hands.point, on_edit=hands.edit, layers=layers,
+                                  on_point=hands.point, on_edit=hands.edit, on_fill=hands.fill, layers=layers,
                                   default_layer=default_layer, absent=absent)
         self.rows = LayerPanel(self.layers, ["the map", "the other map"], self.stage.canvas)
         self.progress = ProgressLine(hands.cancel)
         self.link = ipywidgets.jslink((self.stage.canvas, "help"), (self.status.help, "value"))
         self.stage.canvas.on_drop(hands.file)
+        self.stage.canvas.on_fill(self.method.fill_with)
         self.stage.canvas.on_edit(hands.edit)
         self.stage.canvas.on_key(lambda key: hands.cancel() if key == "Escape" else None)
         left = ipywidgets.VBox([self.stage, self.legend, self.tools])

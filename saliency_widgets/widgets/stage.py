@@ -81,7 +81,7 @@ class PictureCanvas(Part):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._on_drop = ipywidgets.CallbackDispatcher()
+        self._on_drop, self._on_fill = ipywidgets.CallbackDispatcher(), ipywidgets.CallbackDispatcher()
         self._on_key = ipywidgets.CallbackDispatcher()
         self._on_edit = ipywidgets.CallbackDispatcher()
         self._outlined: np.ndarray | None = None
@@ -119,6 +119,10 @@ class PictureCanvas(Part):
         """`callback(name, bytes)` when a file is dropped on the stage."""
         self._on_drop.register_callback(callback, remove=remove)
 
+    def on_fill(self, callback: Callable[[str, bytes], None], remove: bool = False) -> None:
+        """`callback(name, bytes)` when a file is dropped on the small picture of what the model sees: to fill with."""
+        self._on_fill.register_callback(callback, remove=remove)
+
     def on_key(self, callback: Callable[[str], None], remove: bool = False) -> None:
         """`callback(key)` for keys that mean something to the kernel: `Escape`, `Enter`, `?`."""
         self._on_key.register_callback(callback, remove=remove)
@@ -138,7 +142,7 @@ class PictureCanvas(Part):
             elif kind == "drop":
                 data = bytes(buffers[0])
                 if len(data) <= LARGEST_DROP:
-                    self._on_drop(str(content["name"]), data)
+                    (self._on_fill if content.get("fill") else self._on_drop)(str(content["name"]), data)
             elif kind == "key":
                 self._on_key(str(content["key"]))
             elif kind == "edit":
