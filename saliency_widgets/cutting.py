@@ -12,7 +12,7 @@ from .engine.inputs import FILL_BLUR, GROWN, digest
 from .engine.probe import Fill
 from .engine.worker import Ticket
 from .methods.registry import find
-from .regions import Cut, grid, resolve
+from .regions import Cut, grid, resolve, usual
 from .what_if import WhatIf, without
 from .widgets.controls import same
 from .widgets.edits import Edit
@@ -110,7 +110,7 @@ class Cutting:
     def _labels_of(self, method: str) -> np.ndarray:
         params, shown = self.params[method], self.session.picture.shown
         if params.regions is None:
-            return grid(shown.shape[:2], *np.broadcast_to(params.grid, 2).tolist())
+            return grid(shown.shape[:2], *usual(shown.shape[:2], tuple(np.broadcast_to(params.grid, 2).tolist())))
         return resolve(params.regions, shown, params.count)
 
     def _remember(self, method: str, labels: np.ndarray) -> None:

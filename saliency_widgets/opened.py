@@ -38,12 +38,15 @@ def opened(subject: Subject, picture: Picture, kernels: Any, stats: Stats, refer
     """Run the model on a picture once and see what there is; ValueError where its output is not finite."""
     inputs = Inputs(picture, subject.device, subject.dtype, kernels)
     x = inputs.image[None].clone()
-    with subject.running(gradients=False):
-        if subject.cloned:
+    if subject.cloned:
+        with subject.running(gradients=False):
             layers, output = trace_layers(subject.clone, x, subject.select)
             scores = read_scores(output, subject.select)
-        else:
-            layers, scores = (), subject.scores(x)
+        if not any(True for _ in subject.clone.parameters()):  # it may wrap anything
+            subject.first_scores(x)
+            stats.setup_samples += 1
+    else:
+        layers, scores = (), subject.first_scores(x)
     stats.setup_samples += 1 + two_runs(layers)
     scores = scores[0].detach().clone()
     if not bool(torch.isfinite(scores).all()):

@@ -9,6 +9,7 @@ import numpy as np
 
 SEGMENTATIONS = ("slic", "felzenszwalb")
 ABOUT = 100         # superpixels, where nothing else is said
+USUAL = 14          # rows and columns of a grid
 MOST = 5000         # regions of an edited map: each is an evaluation
 WINDOWS = 50_000    # more than these no one waits for
 
@@ -25,6 +26,11 @@ class Cut:
         """Whether nothing differs."""
         return (np.array_equal(self.labels, other.labels) and dict(self.names) == dict(other.names)
                 and self.off == other.off)
+
+
+def usual(size: tuple[int, int], cells: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a grid no finer than the usual one: at most one a pixel of a small picture. Others as they are."""
+    return cells if max(cells) > USUAL else (min(cells[0], size[0]), min(cells[1], size[1]))
 
 
 def grid(size: tuple[int, int], rows: int, columns: int) -> np.ndarray:

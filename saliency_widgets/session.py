@@ -35,10 +35,12 @@ PATIENCE = 3  # how often a map is begun again because the model changed while i
 class Session:
     """Explain `model` on `img` without a face; runs on the caller's thread under the model's lock.
 
-    `img` is a PIL image, a path, a uint8 array `(H, W, 3)` or the model's input tensor. The keywords are those of
-    `Explorer`. With `space="photo"` regions cut the photograph in its own pixels, and preprocessing comes after the fill;
-    `"pixel"` gives gradients per pixel value. Raises ValueError, TypeError, LookupError or FileNotFoundError that
-    name what was wrong and what to do.
+    `model` is a network, or any function from a batch of pictures, a torch tensor `(N, C, H, W)` with any N, to scores
+    `(N, K)` as a tensor, an array or rows of numbers: without gradients it serves the methods of forward passes. `img` is a
+    PIL image, a path, a uint8 array `(H, W, 3)` or the model's input tensor. The keywords are those of `Explorer`. With
+    `space="photo"` regions cut the photograph in its own pixels, and preprocessing comes after the fill; `"pixel"` gives
+    gradients per pixel value. Raises ValueError, TypeError, LookupError or FileNotFoundError that name what was wrong and
+    what to do.
     """
 
     def __init__(self, model: Any, img: Any, labels: Sequence[str] | Mapping[int, str] | None = None, *,
@@ -145,8 +147,9 @@ class Session:
     @property
     def name(self) -> str:
         """The model's name: its `name` attribute where that is a string, else its class."""
-        own = getattr(self.subject.model, "name", None)
-        return own if isinstance(own, str) and own else type(self.subject.model).__name__
+        model = self.subject.model
+        own = next((n for n in (getattr(model, "name", None), getattr(model, "__name__", None)) if isinstance(n, str) and n), "")
+        return own if own and own != "<lambda>" else type(model).__name__
 
     @property
     def device(self) -> torch.device:
@@ -163,7 +166,9 @@ class Session:
             notes.append("the model's own hooks run on the working copy")
         if self.subject.script:
             notes.append("a scripted model runs as it is: forward-only methods")
-        if self.subject.reason and not self.subject.script:
+        if not self.subject.differentiable and not self.subject.script:
+            notes.append("a callable without gradients: forward-only methods")
+        elif self.subject.reason and not self.subject.script:
             notes.append(f"full forwards only: {self.subject.reason}")
         return tuple(notes)
 
@@ -225,6 +230,9 @@ class Session:
         if method.gradients and self.subject.script:
             raise ValueError(f"{method.name} needs the model's modules and gradients, which a scripted model hides: "
                              f"use leave_one_out, or give the original model")
+        if method.gradients and not self.subject.differentiable:
+            raise ValueError(f"{method.name} needs gradients, and this callable's scores have none with respect to its input: "
+                             f"use leave_one_out, occlusion, lime or rise, or give the network itself")
         if method.positions and self.default_layer is None:
             raise ValueError(f"this model has no layer with positions (channels × height × width, or patches) for {method.name}: "
                              f"use gradient, integrated_gradients or leave_one_out")

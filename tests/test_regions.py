@@ -72,6 +72,11 @@ def test_a_grey_picture_is_cut_as_its_rgb_copy():
         np.testing.assert_array_equal(R.segment(grey, how), R.segment(np.repeat(grey[..., None], 3, 2), how))
 
 
+def test_a_usual_grid_has_one_cell_a_pixel_of_a_small_picture():
+    assert R.usual((8, 20), (14, 14)) == (8, 14) and R.usual((224, 224), (14, 7)) == (14, 7)
+    assert R.usual((8, 8), (15, 15)) == (15, 15), "which grid() refuses in words"
+
+
 def test_an_unknown_segmentation_is_named():
     with pytest.raises(ValueError, match="unknown segmentation 'slik': choose one of slic, felzenszwalb"):
         R.segment(pixels(), "slik")

@@ -43,7 +43,7 @@ class Fast:
             if samples * (BACKWARD if probe.backward else 1) < WORTH:
                 return None
             self.subject.make_fast(x)
-            self.stats.setup_samples += MAKING
+            self.stats.setup_samples += MAKING if self.subject.cloned else 0  # of a callable nothing is tried
         model = self.subject.fast(x)
         if model is None or probe.keep != "gradient":
             return model

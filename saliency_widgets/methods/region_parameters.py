@@ -30,8 +30,11 @@ def grid(default: int) -> Parameter:
 
 
 def label_map(context: Context, grid: tuple[int, int], regions: Any, count: int) -> np.ndarray:
-    """The labels int32 `(H, W)` that a method's parameters name: a grid where there are no `regions`."""
-    return R.grid(context.size, *grid) if regions is None else R.resolve(regions, context.shown, count)
+    """The labels int32 `(H, W)` that a method's parameters name: a grid where there are no `regions`.
+
+    A usual grid has one cell a pixel where the picture is smaller.
+    """
+    return R.grid(context.size, *R.usual(context.size, grid)) if regions is None else R.resolve(regions, context.shown, count)
 
 
 def left(context: Context, labels: str, off: Iterable[int], count: int, fill: Fill) -> Input:
