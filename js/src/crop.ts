@@ -32,7 +32,7 @@ export function drawCrop(
   ] as const) {
     x.lineWidth = width;
     x.strokeStyle = colour;
-    x.strokeRect(x0, y0, wide, tall);
+    x.strokeRect(x0 + 0.5, y0 + 0.5, wide - 1, tall - 1); // on whole pixels, and inside of the crop
   }
   x.restore();
 }

@@ -35,7 +35,7 @@ test("the outline lies on the crop, whatever the zoom, and the dimming outside o
   drawCrop(x, 300, 200, 1, { scale: 1, x: 0, y: 0 }, [100, 150], [10, 20, 60, 120]);
   expect(rects).toEqual([[0, 0, 300, 200], [40, 20, 200, 100]]);
   expect(fills).toEqual(["evenodd"]);
-  expect(strokes).toEqual([[40, 20, 200, 100], [40, 20, 200, 100]]);
+  expect(strokes).toEqual([[40.5, 20.5, 199, 99], [40.5, 20.5, 199, 99]]);
   rects.length = 0;
   drawCrop(x, 300, 200, 1, { scale: 2, x: -0.5, y: -1 }, [100, 150], [10, 20, 60, 120]);
   expect(rects).toEqual([[-150, -200, 600, 400], [-70, -160, 400, 200]]);
