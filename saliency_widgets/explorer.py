@@ -27,10 +27,11 @@ WRITERS = {".html": "save_html", ".png": "save_png", ".npz": "save_npz"}  # of e
 class Explorer(Cutting, Granting, ipywidgets.VBox):
     """A picture with the saliency maps of an image model laid over it, to be asked by touching.
 
-    `model` maps `(N, C, H, W)` to scores `(N, K)`; `img` is a PIL image, a path, a uint8 array `(H, W, 3)` or the
-    input tensor; `labels` are K names. The keywords are those of `Session`. What a hand can do, code can do: assign
-    `image`, `target`, `method`, `params["integrated_gradients"].alpha`; a bad value raises ValueError, TypeError,
-    LookupError or FileNotFoundError and changes nothing. What fails later stands in the status line and in `error`.
+    `model` maps `(N, C, H, W)` to scores `(N, K)`; a list of models gives a `Compare` of them. `img` is a PIL image, a
+    path, a uint8 array `(H, W, 3)` or the input tensor; `labels` are K names. The keywords are those of `Session`. What a
+    hand can do, code can do: assign `image`, `target`, `method`, `params["integrated_gradients"].alpha`; a bad value
+    raises ValueError, TypeError, LookupError or FileNotFoundError and changes nothing. What fails later stands in the
+    status line and in `error`.
     """
 
     image = traitlets.Any(help="the picture as given; assign another one, stale work is cancelled")
@@ -40,6 +41,13 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
     error = traitlets.Unicode("", help="what went wrong last, one line; empty when all is well")
 
     _ready = False  # until everything is built, and again after close
+
+    def __new__(cls, model: Any, img: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(model, (list, tuple)):  # several models: a `Compare` of them
+            from .compare import Compare
+
+            return Compare.of(list(model), img, *args, **kwargs)
+        return super().__new__(cls, model, img, *args, **kwargs)
 
     def __init__(self, model: Any, img: Any, labels: Any = None, *, preprocess: Any = "auto", target: Any = None,
                  method: str = "grad_cam", device: Any = None, score: Any = "logit", output: Any = None,

@@ -5,6 +5,7 @@ import { decodeRegions, typed } from "./decode";
 import { mountFilm } from "./film";
 import { mountLegend } from "./legend";
 import { mountLine } from "./line";
+import { mountLink } from "./link";
 import { mountRanks } from "./ranks";
 import type { Model } from "./models";
 import { LayerSet, pictureFrom } from "./models";
@@ -76,6 +77,11 @@ function renderStage({ model, el, signal }: Context): void {
     const bytes = await file.arrayBuffer();
     if (!signal.aborted) model.send?.({ kind: "drop", name: file.name }, undefined, [bytes]);
   };
+  const pointAt = (at: { x: number; y: number } | null) => {
+    const [rows, columns] = model.get("size") as [number, number];
+    const inside = (share: number, n: number) => Math.min(n - 1, Math.max(0, Math.floor(share * n)));
+    stage.setProbe(at && { x: inside(at.x, columns), y: inside(at.y, rows) });
+  };
   let generation = 0;
   const picture = async () => {
     const mine = ++generation;
@@ -93,6 +99,7 @@ function renderStage({ model, el, signal }: Context): void {
   };
   follow(model, ["fill"], () => void loadFill(), signal);
   follow(model, ["editable", "off", "history", "chosen"], () => stage.update({ cut: cut() }), signal);
+  follow(model, ["swipe"], () => stage.setSwipe(model.get("swipe")), signal);
   follow(model, ["sketch"], () => stage.answered(model.get("sketch")), signal);
   follow(model, ["picture"], () => void picture(), signal);
   follow(model, ["region_hover", "photo_opacity", "photo_saturation", "photo_visible", "label", "help"], () => stage.update(looks()), signal);
@@ -108,11 +115,14 @@ function renderStage({ model, el, signal }: Context): void {
       else if (wish.action === "grid") stage.setGrid(wish.on);
       else if (wish.action === "bare") stage.setBare(wish.on);
       else if (wish.action === "swipe") stage.setSwipe(wish.on);
+      else if (wish.action === "look") stage.look(wish);
+      else if (wish.action === "point") pointAt(wish.at);
       else stage.announce();
     },
     signal,
   );
   stackUnder(el, stage.onTransform, signal);
+  if (model.get("swipe")) stage.setSwipe(true);
   nameControls(el, signal);
   void picture();
   void loadFill();
@@ -172,7 +182,7 @@ function renderReadout({ model, el, signal }: Context): void {
 function renderTools({ el, signal }: Context): void {
   const tools = mountTools(el, (wish) => tell(el, "sw-do", wish));
   hear(el, "sw-view", (info) => tools.show(info), signal);
-  tools.show({ tool: "probe", grid: false, bare: false, swipe: false, scale: 1, edits: null });
+  tools.show({ tool: "probe", grid: false, bare: false, swipe: false, scale: 1, x: 0, y: 0, edits: null });
 }
 
 function renderRanks({ model, el, signal }: Context): void {
@@ -222,6 +232,11 @@ function renderFilm({ model, el, signal }: Context): void {
   void load();
 }
 
+function renderLink({ model, el, signal }: Context): void {
+  mountLink(el, () => ({ crosshair: model.get("crosshair"), zoom: model.get("zoom"), chosen: model.get("chosen") }), signal);
+  nameControls(el, signal);
+}
+
 const RENDER: Record<string, (context: Context) => void> = {
   stage: renderStage,
   legend: renderLegend,
@@ -229,6 +244,7 @@ const RENDER: Record<string, (context: Context) => void> = {
   tools: renderTools,
   film: renderFilm,
   ranks: renderRanks,
+  link: renderLink,
 };
 
 export default {
