@@ -15,6 +15,7 @@ from .cutting import Cutting
 from .engine.worker import Worker
 from .granting import SAME, Granting, Wish
 from .methods.registry import find, methods
+from .picturing import Picturing
 from .saliency_map import SaliencyMap
 from .session import Session
 from .widgets.controls import Params
@@ -24,7 +25,7 @@ from .widgets.words import plain, sentence
 WRITERS = {".html": "save_html", ".png": "save_png", ".npz": "save_npz"}  # of export.py
 
 
-class Explorer(Cutting, Granting, ipywidgets.VBox):
+class Explorer(Picturing, Cutting, Granting, ipywidgets.VBox):
     """A picture with the saliency maps of an image model laid over it, to be asked by touching.
 
     `model` maps `(N, C, H, W)` to scores `(N, K)`; a list of models gives a `Compare` of them. `img` is a PIL image, a
@@ -37,6 +38,7 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
     image = traitlets.Any(help="the picture as given; assign another one, stale work is cancelled")
     target = traitlets.Any(help="index of the explained class; an index, a label, or None for the most probable")
     contrast = traitlets.Any(None, allow_none=True, help="index of the class to explain against, or None")
+    truth = traitlets.Any(None, allow_none=True, help="index of the picture's true class, or None; shown beside the prediction")
     method = traitlets.Any("grad_cam", help="name of the method, as in methods()")
     error = traitlets.Unicode("", help="what went wrong last, one line; empty when all is well")
 
@@ -55,6 +57,7 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
                  mean: Any = None, std: Any = None, space: str = "input", backend: str = "auto"):
         find(method)
         self._lock, self._quiet, self._hand = threading.RLock(), 0, False
+        img = self._begin_picturing(img)
         self.session = Session(model, img, labels, preprocess=preprocess, target=target, device=device, score=score,
                                output=output, contrast=contrast, backgrounds=backgrounds, truth=truth,
                                background=background, mean=mean, std=std, space=space, backend=backend)
@@ -73,7 +76,8 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
                   search=lambda text: self._by_hand("target", int(text) if text.isdigit() else text),
                   contrast=lambda i: self._by_hand("contrast", i), method=lambda name: self._by_hand("method", name),
                   run=self._pay, param=self._set_param, point=lambda _: self._ask(hand=True), edit=self._edit,
-                  file=self._open_file, refresh=self.refresh, cancel=self.cancel),
+                  file=self._open_file, picture=lambda number: self._by_hand("index", number),
+                  turn=lambda steps: self._by_hand("index", self._turned(steps)), refresh=self.refresh, cancel=self.cancel),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
             layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
         super().__init__(children=self.face.children)
@@ -85,6 +89,7 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
             self.params[name].on_refusal(self._say)
         with self._publishing():
             self.image, self.target, self.contrast = img, self.session.target, self.session.contrast
+            self.truth = self.session.truth
             self.method = self._first(method, absent)
             self._show_picture()
             if self.method != method:
@@ -92,6 +97,7 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
             self._show_classes(self.target)
             self.face.method.select(self.method)
         self._ready = True
+        self._show_strip()
         self._ask(hand=True)
 
     # ---- the public face
@@ -151,6 +157,7 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
             return super().close()
         self._ready = False
         self._worker.close()
+        self._pictures_worker.close()
         self.session.close()
         self.face.close()
         for held in (self.layout, self.style if self.has_trait("style") else None):
@@ -163,13 +170,13 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
     def _check_image(self, proposal: Any) -> Any:
         if self._ready and not self._quiet:
             with self._told():
-                self.session.load(proposal["value"])
+                return self._taken(proposal["value"])
         return proposal["value"]
 
-    @traitlets.validate("target", "contrast")
+    @traitlets.validate("target", "contrast", "truth")
     def _check_class(self, proposal: Any) -> int | None:
         value = proposal["value"]
-        if value is None and proposal["trait"].name == "contrast":
+        if value is None and proposal["trait"].name != "target":
             return None
         with self._told():
             return self.session.resolve_target(value)
@@ -208,9 +215,17 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
                 self._follow = False
         self._ask()
 
+    @traitlets.observe("truth")
+    def _truth_changed(self, _: Any) -> None:
+        if self._ready:
+            with self._publishing():
+                self._show_classes(self.target)
+
     @traitlets.observe("image")
     def _image_changed(self, change: Any) -> None:
         with self._lock:
+            if self._ready:
+                self._follow_image()
             if self._ready and not self._quiet:
                 self._pending, self._follow, self._paid_for = change["new"], True, None
         self._ask()
@@ -315,11 +330,12 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
 
     def _show_classes(self, target: int) -> None:
         """The five most probable classes, the explained one among them."""
-        rows, logits = self.session.top(5, include=target), self.session.logits
+        rows = self.session.top(5, [index for index in (target, self.truth) if index is not None])
+        logits = self.session.logits
         exact = [f"{label}: logit {plain(float(logits[i]))}, probability {plain(p, 4)}" for i, label, p in rows]
         found = self._found if self._found is not None and self.method == self._shown_cut else None
         without = None if found is None or found.probabilities is None else [float(found.probabilities[i]) for i, *_ in rows]
-        self.face.classes.show(rows, target, self.contrast, exact, without)
+        self.face.classes.show(rows, target, self.contrast, exact, without, self.truth)
 
     def _names(self) -> list[str]:
         return [self.session.label(i) for i in range(len(self.session.logits))] if self.session.labels is not None else []

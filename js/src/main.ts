@@ -11,6 +11,7 @@ import type { Model } from "./models";
 import { LayerSet, pictureFrom } from "./models";
 import { nameControls } from "./named";
 import { mountStage } from "./stage";
+import { mountScreen, mountStrip } from "./strip";
 import { mountTools } from "./tools";
 import type { CutState, StageState } from "./types";
 
@@ -237,6 +238,13 @@ function renderLink({ model, el, signal }: Context): void {
   nameControls(el, signal);
 }
 
+function renderStrip({ model, el, signal }: Context): void {
+  const strip = mountStrip(el, (picture) => model.send?.({ picture }), signal);
+  const update = () => strip.update({ thumbs: model.get("thumbs"), names: model.get("names"), selected: model.get("selected") });
+  follow(model, ["thumbs", "names", "selected"], update, signal);
+  update();
+}
+
 const RENDER: Record<string, (context: Context) => void> = {
   stage: renderStage,
   legend: renderLegend,
@@ -245,6 +253,8 @@ const RENDER: Record<string, (context: Context) => void> = {
   film: renderFilm,
   ranks: renderRanks,
   link: renderLink,
+  strip: renderStrip,
+  screen: ({ el, signal }) => mountScreen(el, signal),
 };
 
 export default {

@@ -17,6 +17,7 @@ from .method import MethodPanel
 from .readout import Readout
 from .stage import Stage, Tools
 from .status import ProgressLine, StatusLine
+from .strip import Strip
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Hands:
     point: Callable[[float], None]
     edit: Callable[[Edit], None]
     file: Callable[[str, bytes], None]
+    picture: Callable[[int], None]
+    turn: Callable[[int], None]
     refresh: Callable[[], None]
     cancel: Callable[[], None]
 
@@ -39,7 +42,7 @@ class Hands:
 class Face:
     """Builds the parts, holds them by name, and closes them all.
 
-    `children` are the three blocks for the root. `layers[0]` is the map being explored, `layers[1]` the last map of
+    `children` are the blocks for the root. `layers[0]` is the map being explored, `layers[1]` the last map of
     another method.
     """
 
@@ -50,6 +53,7 @@ class Face:
         self.stage = Stage(layers=self.layers)
         self.legend, self.tools, self.readout = Legend(layers=self.layers), Tools(layers=self.layers), Readout(layers=self.layers)
         self.status = StatusLine(hands.file, hands.refresh)
+        self.strip = Strip(hands.picture)
         self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
                                   on_point=hands.point, on_edit=hands.edit, layers=layers,
@@ -59,7 +63,8 @@ class Face:
         self.link = ipywidgets.jslink((self.stage.canvas, "help"), (self.status.help, "value"))
         self.stage.canvas.on_drop(hands.file)
         self.stage.canvas.on_edit(hands.edit)
-        self.stage.canvas.on_key(lambda key: hands.cancel() if key == "Escape" else None)
+        keys = {"Escape": hands.cancel, "PageUp": lambda: hands.turn(-1), "PageDown": lambda: hands.turn(1)}
+        self.stage.canvas.on_key(lambda key: keys[key]() if key in keys else None)
         left = ipywidgets.VBox([self.stage, self.legend, self.tools])
         left.add_class("sw-left")
         panel = ipywidgets.VBox([self.classes, self.method, self.rows])
@@ -68,7 +73,7 @@ class Face:
         main.add_class("sw-main")
         foot = ipywidgets.Box([self.readout, self.progress])
         foot.add_class("sw-foot")
-        self.children = (self.status, main, foot)
+        self.children = (self.status, self.strip, main, foot)
 
     def set_picture(self, picture: Any) -> None:
         """Show another photograph, uint8 `(H, W, 3)`, everywhere it appears."""

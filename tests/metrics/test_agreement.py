@@ -1,4 +1,6 @@
 """Difference and rank correlation of two maps, against their definitions."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from saliency_widgets.metrics import difference, rank_correlation
 def maps():
     session = sw.Session(*sw.demo())
     return {name: session.map(name, **more) for name, more in
-            (("gradient", {}), ("grad_cam", {}), ("gradient_x_input", {}), ("occlusion", {"window": (56, 56), "stride": (56, 56)}))}
+            (("gradient", {}), ("grad_cam", {}), ("gradient_x_input", {}), ("occlusion", dict(window=(56, 56), stride=(56, 56))))}
 
 
 def pearson(a, b):
@@ -32,11 +34,11 @@ def test_rank_correlation_is_that_of_the_ranks(maps, pair, absolute):
 
 
 def test_a_map_agrees_with_itself_and_a_flat_one_with_nothing(maps):
-    from dataclasses import replace
     one = maps["gradient"]
     assert rank_correlation(one, one) == pytest.approx(1.0)
     turned = replace(one, values=-one.values)
-    assert rank_correlation(one, turned) == pytest.approx(-1.0) and rank_correlation(one, turned, absolute=True) == pytest.approx(1.0)
+    assert rank_correlation(one, turned) == pytest.approx(-1.0)
+    assert rank_correlation(one, turned, absolute=True) == pytest.approx(1.0)
     assert rank_correlation(one, replace(one, values=0 * one.values)) is None
 
 
