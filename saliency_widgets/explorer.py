@@ -5,7 +5,6 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -17,15 +16,14 @@ from .granting import SAME, Granting, Wish
 from .methods.registry import find, methods
 from .picturing import Picturing
 from .saliency_map import SaliencyMap
+from .saving import Saving
 from .session import Session
 from .widgets.controls import Params
 from .widgets.face import Face, Hands, close_tree
 from .widgets.words import plain, sentence
 
-WRITERS = {".html": "save_html", ".png": "save_png", ".npz": "save_npz"}  # of export.py
 
-
-class Explorer(Picturing, Cutting, Granting, ipywidgets.VBox):
+class Explorer(Picturing, Cutting, Granting, Saving, ipywidgets.VBox):
     """A picture with the saliency maps of an image model laid over it, to be asked by touching.
 
     `model` maps `(N, C, H, W)` to scores `(N, K)`; a list of models gives a `Compare` of them. `img` is a PIL image, a
@@ -75,8 +73,8 @@ class Explorer(Picturing, Cutting, Granting, ipywidgets.VBox):
             Hands(pick=lambda i: self._by_hand("target", i),
                   search=lambda text: self._by_hand("target", int(text) if text.isdigit() else text),
                   contrast=lambda i: self._by_hand("contrast", i), method=lambda name: self._by_hand("method", name),
-                  run=self._pay, param=self._set_param, point=lambda _: self._ask(hand=True), edit=self._edit,
-                  file=self._open_file, picture=lambda number: self._by_hand("index", number),
+                  run=self._pay, sheet=self._toggle_sheet, param=self._set_param, edit=self._edit, file=self._open_file,
+                  point=lambda _: self._ask(hand=True), picture=lambda number: self._by_hand("index", number),
                   turn=lambda steps: self._by_hand("index", self._turned(steps)), refresh=self.refresh, cancel=self.cancel),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
             layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
@@ -130,26 +128,6 @@ class Explorer(Picturing, Cutting, Granting, ipywidgets.VBox):
     def refresh(self) -> None:
         """Look at the model anew, forget what was kept for it, and compute the shown map again."""
         self._ask(refresh=True)
-
-    def snapshot(self) -> None:
-        """Display a plain PNG of what is shown, for notebooks that are saved without widget state."""
-        import tempfile
-
-        from IPython.display import Image as Shown
-        from IPython.display import display
-
-        with tempfile.TemporaryDirectory() as folder:
-            display(Shown(data=Path(self.save(Path(folder) / "snapshot.png")).read_bytes()))
-
-    def save(self, path: str | Path) -> Path:
-        """Write a stand-alone page (`.html`), a picture (`.png`) or the raw maps (`.npz`); returns the path."""
-        path = Path(path)
-        if path.suffix.lower() not in WRITERS:
-            raise ValueError(f"cannot tell what to write to {path.name!r}: end it in {', '.join(WRITERS)}")
-        from . import export
-
-        getattr(export, WRITERS[path.suffix.lower()])(self, path)
-        return path
 
     def close(self) -> None:
         """Stop computing, end the thread, and close every widget of the Explorer."""

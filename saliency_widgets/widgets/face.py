@@ -15,6 +15,7 @@ from .layers import HeatLayer
 from .legend import Legend
 from .method import MethodPanel
 from .readout import Readout
+from .sheet_view import SheetView
 from .stage import Stage, Tools
 from .status import ProgressLine, StatusLine
 from .strip import Strip
@@ -33,6 +34,7 @@ class Hands:
     point: Callable[[float], None]
     edit: Callable[[Edit], None]
     file: Callable[[str, bytes], None]
+    sheet: Callable[[], None]
     picture: Callable[[int], None]
     turn: Callable[[int], None]
     refresh: Callable[[], None]
@@ -53,10 +55,10 @@ class Face:
         self.stage = Stage(layers=self.layers)
         self.legend, self.tools, self.readout = Legend(layers=self.layers), Tools(layers=self.layers), Readout(layers=self.layers)
         self.status = StatusLine(hands.file, hands.refresh)
-        self.strip = Strip(hands.picture)
+        self.strip, self.sheet = Strip(hands.picture), SheetView(hands.sheet)
         self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
-                                  on_point=hands.point, on_edit=hands.edit, layers=layers,
+                                  on_point=hands.point, on_edit=hands.edit, on_sheet=hands.sheet, layers=layers,
                                   default_layer=default_layer, absent=absent)
         self.rows = LayerPanel(self.layers, ["the map", "the other map"], self.stage.canvas)
         self.progress = ProgressLine(hands.cancel)
@@ -65,7 +67,7 @@ class Face:
         self.stage.canvas.on_edit(hands.edit)
         keys = {"Escape": hands.cancel, "PageUp": lambda: hands.turn(-1), "PageDown": lambda: hands.turn(1)}
         self.stage.canvas.on_key(lambda key: keys[key]() if key in keys else None)
-        left = ipywidgets.VBox([self.stage, self.legend, self.tools])
+        left = ipywidgets.VBox([self.stage, self.legend, self.tools, self.sheet])
         left.add_class("sw-left")
         panel = ipywidgets.VBox([self.classes, self.method, self.rows])
         panel.add_class("sw-panel")

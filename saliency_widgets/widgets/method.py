@@ -68,12 +68,12 @@ class MethodPanel(ipywidgets.VBox):
     """The second question, with a body that is 240 px high whatever the family.
 
     Callbacks: `on_method(name)`, `on_run(name)` (a click on a row that names its cost), `on_param(method, name,
-    value)`, `on_point(alpha)` and `on_edit(edit)` of the bodies. `select` and the `show…` never call them.
+    value)`, `on_sheet()`, `on_point(alpha)` and `on_edit(edit)` of the bodies. `select` and the `show…` never call them.
     """
 
     def __init__(self, methods: Mapping[str, Any], params: Params, *, on_method: Callable[[str], None],
                  on_run: Callable[[str], None], on_param: Callable[[str, str, Any], None],
-                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None],
+                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None], on_sheet: Callable[[], None],
                  layers: Sequence[Any] = (), default_layer: str | None = None, absent: Mapping[str, str] | None = None):
         absent = absent or {}
         self.methods, self._on_method, self._on_param, self._syncing = methods, on_method, on_param, False
@@ -111,7 +111,12 @@ class MethodPanel(ipywidgets.VBox):
         self.menu.add_class("sw-menu")
         self.more = ipywidgets.VBox()
         self.more.add_class("sw-pop")
-        name_row = ipywidgets.HBox([self.choice, self.evidence, self.menu, self.more])
+        self.sheet = named(ipywidgets.Button(layout={"visibility": "hidden"}), "contact sheet",
+                           "all that lies behind this map, on one page")
+        self.sheet.add_class("sw-icon")
+        self.sheet.add_class("sw-sheet-button")
+        self.sheet.on_click(lambda _: on_sheet())
+        name_row = ipywidgets.HBox([self.choice, self.evidence, self.sheet, self.menu, self.more])
         name_row.add_class("sw-name-row")
         self._prices: dict[str, str] = {}  # as HTML
         self._told: str | None = None  # whose map the evidence speaks of
@@ -161,6 +166,10 @@ class MethodPanel(ipywidgets.VBox):
         if self._picture is not None and hasattr(body, "set_picture"):
             body.set_picture(self._picture)
         return body
+
+    def offer_sheet(self, there: bool) -> None:
+        """Show the button of the contact sheet, where there is one."""
+        self.sheet.layout.visibility = "visible" if there else "hidden"
 
     def set_picture(self, picture: Any) -> None:
         """Show another photograph, uint8 `(H, W, 3)`, in every body that shows it."""

@@ -1,6 +1,8 @@
 """Several pictures: the strip, its keys, pasting; and the explorer on the whole screen."""
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 SEVERAL = ["""pictures = [p.image for p in sw.demo_pictures()[:5]]
@@ -65,3 +67,21 @@ def test_the_whole_screen_and_back(demo):
     page.wait_for_function("!document.fullscreenElement")
     page.wait_for_timeout(300)
     assert abs(demo.box(".sw-picture")["width"] - before) < 1.5
+
+
+def test_the_contact_sheet_opens_over_the_stage(demo):
+    page = demo.page
+    demo.choose_family("Path")
+    samples = demo.value("ex.session.stats.forward_samples")
+    page.get_by_role("button", name=re.compile("^contact sheet")).click()
+    image = page.locator(".sw-sheet-view img")
+    image.wait_for()
+    page.wait_for_function("document.querySelector('.sw-sheet-view img').naturalWidth > 800")
+    demo.shot("contact-sheet")
+    assert demo.value("ex.session.stats.forward_samples") == samples, "nothing is evaluated for it"
+    page.mouse.move(*demo.place(112, 112))
+    page.mouse.wheel(0, 600)
+    page.wait_for_function("document.querySelector('.sw-paper').scrollTop > 300")
+    page.get_by_role("button", name="close the contact sheet").click()
+    page.wait_for_function("!document.querySelector('.sw-sheet-view')?.getClientRects().length")
+    demo.hover(60, 60)
