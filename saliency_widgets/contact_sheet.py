@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 COUNT, COLUMNS = 25, 5
-TILE, GAP, LINE = 168, 8, 22  # pixels of a picture's side, between pictures, and of a line of words
+TILE, GAP, LINE = 168, 8, 26  # pixels of a picture's side, between pictures, and of a line of words
 INK, INK2, EMPTY = (33, 33, 33), (117, 117, 117), (238, 238, 238)
 
 
@@ -67,7 +67,7 @@ def _tiles(session: Session, map: SaliencyMap, count: int) -> list[Tile]:
         return [Tile(f"{film[i]['iteration']}: {film[i]['score']:.3g}",
                      [film[i]["picture"], *([_magma(film[i]["mask"])] if "mask" in film[i] else [])])
                 for i in _spread(len(film), count)]
-    photograph = session.picture.shown
+    photograph = session.picture.seen
     if "sheet" in details:
         return [Tile(f"channel {details['order'][i]}", (_over(photograph, np.abs(details["sheet"][i])),))
                 for i in range(min(count, len(details["sheet"])))]
@@ -96,14 +96,14 @@ def _printed(tiles: Sequence[Tile], title: str) -> Image.Image:
     across, down = TILE + GAP, deep * tall + LINE + GAP
     sheet = Image.new("RGB", (max(columns, 3) * across + GAP, rows * down + LINE + 2 * GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((GAP, GAP), cut(written(title), sheet.width - 2 * GAP, 14), INK, font(14))
+    draw.text((GAP, GAP), cut(written(title), sheet.width - 2 * GAP, 18), INK, font(18))
     for number, tile in enumerate(tiles):
         x, y = GAP + number % columns * across, LINE + 2 * GAP + number // columns * down
         for place, picture in enumerate(tile.pictures):
             if picture is None:
                 draw.rectangle((x, y + place * tall, x + TILE - 1, y + (place + 1) * tall - 1), fill=EMPTY)
-                draw.text((x + TILE / 2, y + (place + 0.5) * tall), "not kept", INK2, font(11), anchor="mm")
+                draw.text((x + TILE / 2, y + (place + 0.5) * tall), "not kept", INK2, font(16), anchor="mm")
             else:
                 sheet.paste(Image.fromarray(picture).resize((TILE, tall), Image.Resampling.LANCZOS), (x, y + place * tall))
-        draw.text((x, y + deep * tall + 3), cut(written(tile.caption), TILE, 12), INK2, font(12))
+        draw.text((x, y + deep * tall + 3), cut(written(tile.caption), TILE, 16), INK2, font(16))
     return sheet

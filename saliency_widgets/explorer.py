@@ -14,6 +14,7 @@ from .cutting import Cutting
 from .engine.worker import Worker
 from .granting import SAME, Granting, Wish
 from .methods.registry import find, methods
+from .model.pictures import open_picture
 from .picturing import Picturing
 from .saliency_map import SaliencyMap
 from .saving import Saving
@@ -74,7 +75,8 @@ class Explorer(Picturing, Cutting, Granting, Saving, ipywidgets.VBox):
                   search=lambda text: self._by_hand("target", int(text) if text.isdigit() else text),
                   contrast=lambda i: self._by_hand("contrast", i), method=lambda name: self._by_hand("method", name),
                   run=self._pay, sheet=self._toggle_sheet, param=self._set_param, edit=self._edit, file=self._open_file,
-                  point=lambda _: self._ask(hand=True), picture=lambda number: self._by_hand("index", number),
+                  fill=self._open_fill, point=lambda _: self._ask(hand=True),
+                  picture=lambda number: self._by_hand("index", number),
                   turn=lambda steps: self._by_hand("index", self._turned(steps)), refresh=self.refresh, cancel=self.cancel),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
             layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
@@ -82,7 +84,7 @@ class Explorer(Picturing, Cutting, Granting, Saving, ipywidgets.VBox):
         self.add_class("sw-explorer")
         for name in self.params:
             if self.params[name].has_trait("regions"):
-                self.params[name].observe(lambda _, name=name: self._recut(name), ["grid", "regions"])
+                self.params[name].observe(lambda _, name=name: self._recut(name), ["grid", "regions", "count"])
             self.params[name].observe(lambda _: self._ask(), traitlets.All)
             self.params[name].on_refusal(self._say)
         with self._publishing():
@@ -251,6 +253,17 @@ class Explorer(Picturing, Cutting, Granting, Saving, ipywidgets.VBox):
             finally:
                 self._hand = False
 
+    def _open_fill(self, method: str, parameter: str, name: str, data: bytes) -> None:
+        """A file was chosen to fill with; what is wrong with it is said with its name."""
+        try:
+            picture, _ = open_picture(data)
+            picture.filename = name  # the menu says it
+        except Exception as error:
+            refused = ValueError(f"{name}: {sentence(error)}")
+            refused.__cause__ = error
+            return self._say(refused)
+        self._set_param(method, parameter, picture)
+
     def _ask(self, hand: bool = False, refresh: bool = False) -> None:
         """Wish for the map of the state as it is now; it replaces whatever was wished before."""
         with self._lock:
@@ -299,7 +312,8 @@ class Explorer(Picturing, Cutting, Granting, Saving, ipywidgets.VBox):
         return self.session.name, facts, f"preprocessing {how}: {picture.description}" + "".join(f"; {n}" for n in notes)
 
     def _show_picture(self) -> None:
-        self.face.set_picture(self.session.picture.shown)
+        picture = self.session.picture
+        self.face.set_picture(picture.shown, picture.seen, None if picture.photo is None else picture.photo.crop)
         self._show_facts()
 
     def _show_facts(self, *more: str) -> None:
@@ -313,7 +327,8 @@ class Explorer(Picturing, Cutting, Granting, Saving, ipywidgets.VBox):
         exact = [f"{label}: logit {plain(float(logits[i]))}, probability {plain(p, 4)}" for i, label, p in rows]
         found = self._found if self._found is not None and self.method == self._shown_cut else None
         without = None if found is None or found.probabilities is None else [float(found.probabilities[i]) for i, *_ in rows]
-        self.face.classes.show(rows, target, self.contrast, exact, without, self.truth)
+        cut = self.params[self.method].has_trait("regions")
+        self.face.classes.show(rows, target, self.contrast, exact, without, self.truth, room=cut)
 
     def _names(self) -> list[str]:
         return [self.session.label(i) for i in range(len(self.session.logits))] if self.session.labels is not None else []
@@ -324,8 +339,14 @@ class Explorer(Picturing, Cutting, Granting, Saving, ipywidgets.VBox):
         for name, method in methods().items():
             if method.gradients and self.session.subject.script:
                 why[name] = "a scripted model gives no gradients"
+            elif method.gradients and not self.session.subject.differentiable:
+                why[name] = "this callable gives no gradients"
+            elif method.family == "inside" and not self.session.subject.differentiable:
+                why[name] = "the inside of this model is hidden"
             elif method.positions and self.session.default_layer is None:
                 why[name] = f"no layer with positions, so no {method.title}"
+            elif not self.session.placed(method):
+                why[name] = "where the model looks in the photograph is unknown"
         return why
 
     def _first(self, wanted: str, absent: dict[str, str]) -> str:

@@ -205,7 +205,7 @@ class Granting:
         total = None
         if params.get("rule") in WINDOWED and at > low:
             part = {**params, axis: (low, at)}  # a part of the window: no evaluation
-            total = session.run(wish.method, part, target=wish.target).heatmap()
+            total = session.run(wish.method, part, target=wish.target).unplaced.heatmap()
         with self._publishing():
             body.show_point(at, low, path.picture(at), gradient, total)
 
@@ -217,7 +217,9 @@ class Granting:
         stage = body.show_stage(body.point)
         if stage is not None and "mask" in stage:
             last = stage is body.film[-1]
-            shown = map if last else replace(map, values=stage["mask"][None].astype(np.float32) / 255)
+            there = stage["mask"][None].astype(np.float32) / 255
+            # What the map tells of regions it tells of those that were taken so far.
+            shown = map if last else replace(map, values=there if map.region_scores is None else map.values * (there > 0))
             showing.put(self.face.layers[0], shown, self._subject(wish))
 
     def _show_sheet(self, wish: Wish) -> None:

@@ -1,7 +1,9 @@
 // The one bundle of all our widgets: the trait `role` says what to draw.
 import { hear, tell } from "./bus";
 import { lutAt } from "./colormap";
+import type { Crop } from "./crop";
 import { decodeRegions, typed } from "./decode";
+import { bindFills } from "./fills";
 import { mountFilm } from "./film";
 import { mountLegend } from "./legend";
 import { mountLine } from "./line";
@@ -50,6 +52,7 @@ function renderStage({ model, el, signal }: Context): void {
       ...(looks() as StageState),
       size: model.get("size"),
       picture: null,
+      crop: null,
       layers: [],
       regions: decodeRegions(model.get("regions")),
       cut: cut(),
@@ -73,22 +76,24 @@ function renderStage({ model, el, signal }: Context): void {
     },
     signal,
   );
-  const send = async (file: File) => {
+  const send = async (file: File, fill = false) => {
     if (file.size > LARGEST_DROP) return;
     const bytes = await file.arrayBuffer();
-    if (!signal.aborted) model.send?.({ kind: "drop", name: file.name }, undefined, [bytes]);
+    if (!signal.aborted) model.send?.({ kind: "drop", name: file.name, fill }, undefined, [bytes]);
   };
   const pointAt = (at: { x: number; y: number } | null) => {
     const [rows, columns] = model.get("size") as [number, number];
     const inside = (share: number, n: number) => Math.min(n - 1, Math.max(0, Math.floor(share * n)));
     stage.setProbe(at && { x: inside(at.x, columns), y: inside(at.y, rows) });
   };
+  bindFills(el, (file) => void send(file, true), signal);
   let generation = 0;
   const picture = async () => {
     const mine = ++generation;
     const size = model.get("size") as [number, number];
+    const crop = (model.get("crop").length ? model.get("crop") : null) as Crop | null;
     const shown = await pictureFrom(model.get("picture")).catch(() => null);
-    if (mine === generation && !signal.aborted) stage.update({ picture: shown, size });
+    if (mine === generation && !signal.aborted) stage.update({ picture: shown, size, crop });
   };
   let filling = 0;
   const loadFill = async () => {
@@ -193,9 +198,9 @@ function renderRanks({ model, el, signal }: Context): void {
     (region) => model.send?.({ region }),
     signal,
   );
-  const update = () => ranks.update(model.get("order"), model.get("off"));
+  const update = () => ranks.update(model.get("order"), model.get("off"), typed(model.get("bars"), "f4") as Float32Array);
   hear(el, "sw-probe", (probe) => ranks.setRegion(probe?.region ?? -1), signal);
-  follow(model, ["order", "off"], update, signal);
+  follow(model, ["order", "off", "bars"], update, signal);
   update();
 }
 

@@ -132,6 +132,7 @@ export function mountStage(
     } else drawProbe(x, w, h, ratio, view, state.size, probe);
     const text = strokes.active ? strokes.text : top ? tagText(top, valueUnder(top.field!, probe.x, probe.y, state.size)) : "";
     tag.classList.toggle("sw-shown", text !== "");
+    tag.dataset.drag = strokes.active && text ? String(strokes.told) : ""; // for whoever must know from outside
     if (text) placeTag(text, w / ratio, h / ratio);
   };
   const placeTag = (text: string, w: number, h: number) => {
@@ -147,8 +148,9 @@ export function mountStage(
 
   // ---- editing ----
   const strokes = new Strokes((edit, points) => callbacks.edit?.(edit, points), redrawOver);
+  const editable = () => state.cut !== null && !state.cut.fixed;
   const edit = (op: EditOp) => {
-    if (!state.cut) return;
+    if (!editable()) return;
     const alone = op === "undo" || op === "redo" || op === "on";
     if (!alone && !probe) return;
     strokes.cancel();
@@ -171,7 +173,7 @@ export function mountStage(
   /** Arrow keys of the pointer lead from region to region. */
   const stepRegion = (dx: number, dy: number): boolean => {
     const map = regionMap();
-    if (!state.cut || info.tool !== "pointer" || !map || !probe) return false;
+    if (!editable() || info.tool !== "pointer" || !map || !probe) return false;
     const i = indexUnder(map, probe.x, probe.y, state.size);
     const next = nextRegion(map, i % map.width, Math.floor(i / map.width), dx, dy);
     if (next >= 0) pointAtRegion(next);
@@ -242,14 +244,14 @@ export function mountStage(
       stroke: (phase, fx, fy) => {
         const op = DRAWS[info.tool];
         const [x, y] = pointAt(view, state.size, fx, fy);
-        if (phase === "begin" && op && state.cut) strokes.begin(op, x, y);
+        if (phase === "begin" && op && editable()) strokes.begin(op, x, y);
         else if (phase === "move") strokes.move(x, y);
         else if (phase === "end") strokes.end();
         else if (phase === "cancel") strokes.cancel();
         return strokes.active;
       },
       editKey: (e) =>
-        state.cut !== null &&
+        editable() &&
         editKey(e, {
           tool: setTool,
           edit,
@@ -283,13 +285,13 @@ export function mountStage(
       escape: () => {
         if (state.help) return setHelp(false);
         if (strokes.active) return strokes.cancel();
-        if (state.cut && info.tool !== "pointer") return setTool("pointer");
+        if (editable() && info.tool !== "pointer") return setTool("pointer");
         setProbe(null);
         callbacks.key?.("Escape");
       },
       enter: () => {
-        const op = state.cut && DRAWS[info.tool];
-        if (!state.cut || !probe) callbacks.key?.("Enter");
+        const op = editable() && DRAWS[info.tool];
+        if (!editable() || !probe) callbacks.key?.("Enter");
         else if (!op) edit("toggle");
         else if (strokes.active) strokes.end();
         else strokes.begin(op, probe.x + 0.5, probe.y + 0.5);
@@ -311,7 +313,7 @@ export function mountStage(
     help.hidden = !state.help;
     if (changes.layers) painter.keep(state.layers);
     if (changes.cut !== undefined) {
-      const { cut } = state;
+      const cut = editable() ? state.cut : null;
       if (!cut) strokes.cancel();
       const tool = cut && info.tool === "probe" ? "pointer" : !cut && info.tool !== "pan" ? "probe" : info.tool;
       const edits = cut && { undoable: cut.undoable, redoable: cut.redoable };

@@ -37,6 +37,7 @@ class Hands:
     sheet: Callable[[], None]
     picture: Callable[[int], None]
     turn: Callable[[int], None]
+    fill: Callable[[str, str, str, bytes], None]
     refresh: Callable[[], None]
     cancel: Callable[[], None]
 
@@ -58,12 +59,13 @@ class Face:
         self.strip, self.sheet = Strip(hands.picture), SheetView(hands.sheet)
         self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
-                                  on_point=hands.point, on_edit=hands.edit, on_sheet=hands.sheet, layers=layers,
-                                  default_layer=default_layer, absent=absent)
+                                  on_point=hands.point, on_edit=hands.edit, on_sheet=hands.sheet, on_fill=hands.fill,
+                                  layers=layers, default_layer=default_layer, absent=absent)
         self.rows = LayerPanel(self.layers, ["the map", "the other map"], self.stage.canvas)
         self.progress = ProgressLine(hands.cancel)
         self.link = ipywidgets.jslink((self.stage.canvas, "help"), (self.status.help, "value"))
         self.stage.canvas.on_drop(hands.file)
+        self.stage.canvas.on_fill(self.method.fill_with)
         self.stage.canvas.on_edit(hands.edit)
         keys = {"Escape": hands.cancel, "PageUp": lambda: hands.turn(-1), "PageDown": lambda: hands.turn(1)}
         self.stage.canvas.on_key(lambda key: keys[key]() if key in keys else None)
@@ -77,10 +79,13 @@ class Face:
         foot.add_class("sw-foot")
         self.children = (self.status, self.strip, main, foot)
 
-    def set_picture(self, picture: Any) -> None:
-        """Show another photograph, uint8 `(H, W, 3)`, everywhere it appears."""
-        self.stage.set_picture(picture)
-        self.method.set_picture(picture)
+    def set_picture(self, shown: Any, seen: Any, crop: Sequence[float] | None = None) -> None:
+        """Show another photograph: `shown` uint8 `(H, W, 3)` on the stage, with the crop that the model sees of it.
+
+        `seen` uint8 `(h, w, 3)`, what it saw, is for the panels.
+        """
+        self.stage.set_picture(shown, crop)
+        self.method.set_picture(seen)
 
     def close(self) -> None:
         """Close every widget of ours, shown or hidden, with layouts, styles, links and plots."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .layers import HeatLayer
+from .layers import HeatLayer, default_limits
 
 if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
@@ -26,6 +26,12 @@ def meaning(map: SaliencyMap, subject: str) -> list[str]:
         return [f"evidence for {subject}" if map.signed and not own else map.unit]
     if own:
         return [f"{map.unit} above zero", f"{map.unit} below zero"]
+    if "order" in map.details and "game" in map.details:
+        how = {"deletion": ("taken away", "falls", "rises"), "insertion": ("put back", "rises", "falls")}[map.details["game"]]
+        return [f"{how[0]} in its turn {subject} {how[1]}", f"{how[0]} in its turn {subject} {how[2]}"]
+    if "pair_drops" in map.details:
+        together = f"together with region {map.details['region']}"
+        return [f"costs more {together}", f"costs less {together}"]
     if map.region_scores is not None and "after" in map.details:
         return [f"without it {subject} falls", f"without it {subject} rises"]
     return [f"raises {subject}", f"lowers {subject}"]
@@ -41,9 +47,13 @@ def put(layer: HeatLayer, map: SaliencyMap, subject: str = "", words: list[str] 
         layer.cmap = STANDARD_COLOURS[signed]
     regions = {}
     if map.region_scores is not None and map.regions is not None:
-        regions = {"regions": map.regions, "before": map.details.get("before"), "after": map.details.get("after", ())}
-    layer.show(map.heatmap(size=map.input_size, sign=map.default_sign), name=map.title,
-               unit=map.unit if signed else "of max", signed=signed, words=words or meaning(map, subject or map.label), **regions)
+        after = () if "film" in map.details else map.details.get("after", ())  # a film's is one number
+        regions = {"regions": map.regions, "before": map.details.get("before"), "after": after}
+    heat, limits = map.heatmap(size=map.size, sign=map.default_sign), None
+    if map.crop is not None:  # what the model does not see does not stretch the colours
+        limits = default_limits(map.unplaced.heatmap(size=map.input_size, sign=map.default_sign), signed)
+    layer.show(heat, name=map.title, unit=map.unit if signed else "of max", signed=signed, limits=limits,
+               words=words or meaning(map, subject or map.label), **regions)
 
 
 def clear(layer: HeatLayer, size: tuple[int, int]) -> None:
