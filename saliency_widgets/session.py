@@ -136,13 +136,14 @@ class Session:
         """The probabilities `(K,)` that scores `(K,)` of any picture mean."""
         return (scores if self._opened.softmaxed else log_probabilities(scores[None])[0].exp()).cpu().numpy()
 
-    def top(self, count: int = 5, include: int | None = None) -> list[tuple[int, str, float]]:
-        """The most probable classes as (index, label, probability); `include` takes the last row if it is not among them."""
-        chances = self.probabilities
+    def top(self, count: int = 5, include: int | Sequence[int] | None = None) -> list[tuple[int, str, float]]:
+        """The most probable classes as (index, label, probability); those to `include` take the last rows if not among them."""
+        chances, wanted = self.probabilities, [include] if isinstance(include, int) else list(include or ())
         order = np.argsort(-chances, kind="stable")[:count].tolist()
-        if include is not None and include not in order:
-            order[-1] = include
-        return [(i, self.label(i), float(chances[i])) for i in order]
+        for index in dict.fromkeys(w for w in wanted if w not in order):
+            order.remove(next(i for i in reversed(order) if i not in wanted))
+            order.append(index)
+        return [(i, self.label(i), float(chances[i])) for i in sorted(order, key=lambda i: (-chances[i], i))]
 
     @property
     def name(self) -> str:

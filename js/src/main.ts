@@ -7,11 +7,13 @@ import { bindFills } from "./fills";
 import { mountFilm } from "./film";
 import { mountLegend } from "./legend";
 import { mountLine } from "./line";
+import { mountLink } from "./link";
 import { mountRanks } from "./ranks";
 import type { Model } from "./models";
 import { LayerSet, pictureFrom } from "./models";
 import { nameControls } from "./named";
 import { mountStage } from "./stage";
+import { mountScreen, mountStrip } from "./strip";
 import { mountTools } from "./tools";
 import type { CutState, StageState } from "./types";
 
@@ -79,6 +81,11 @@ function renderStage({ model, el, signal }: Context): void {
     const bytes = await file.arrayBuffer();
     if (!signal.aborted) model.send?.({ kind: "drop", name: file.name, fill }, undefined, [bytes]);
   };
+  const pointAt = (at: { x: number; y: number } | null) => {
+    const [rows, columns] = model.get("size") as [number, number];
+    const inside = (share: number, n: number) => Math.min(n - 1, Math.max(0, Math.floor(share * n)));
+    stage.setProbe(at && { x: inside(at.x, columns), y: inside(at.y, rows) });
+  };
   bindFills(el, (file) => void send(file, true), signal);
   let generation = 0;
   const picture = async () => {
@@ -98,6 +105,7 @@ function renderStage({ model, el, signal }: Context): void {
   };
   follow(model, ["fill"], () => void loadFill(), signal);
   follow(model, ["editable", "off", "history", "chosen"], () => stage.update({ cut: cut() }), signal);
+  follow(model, ["swipe"], () => stage.setSwipe(model.get("swipe")), signal);
   follow(model, ["sketch"], () => stage.answered(model.get("sketch")), signal);
   follow(model, ["picture"], () => void picture(), signal);
   follow(model, ["region_hover", "photo_opacity", "photo_saturation", "photo_visible", "label", "help"], () => stage.update(looks()), signal);
@@ -113,11 +121,14 @@ function renderStage({ model, el, signal }: Context): void {
       else if (wish.action === "grid") stage.setGrid(wish.on);
       else if (wish.action === "bare") stage.setBare(wish.on);
       else if (wish.action === "swipe") stage.setSwipe(wish.on);
+      else if (wish.action === "look") stage.look(wish);
+      else if (wish.action === "point") pointAt(wish.at);
       else stage.announce();
     },
     signal,
   );
   stackUnder(el, stage.onTransform, signal);
+  if (model.get("swipe")) stage.setSwipe(true);
   nameControls(el, signal);
   void picture();
   void loadFill();
@@ -177,7 +188,7 @@ function renderReadout({ model, el, signal }: Context): void {
 function renderTools({ el, signal }: Context): void {
   const tools = mountTools(el, (wish) => tell(el, "sw-do", wish));
   hear(el, "sw-view", (info) => tools.show(info), signal);
-  tools.show({ tool: "probe", grid: false, bare: false, swipe: false, scale: 1, edits: null });
+  tools.show({ tool: "probe", grid: false, bare: false, swipe: false, scale: 1, x: 0, y: 0, edits: null });
 }
 
 function renderRanks({ model, el, signal }: Context): void {
@@ -227,6 +238,18 @@ function renderFilm({ model, el, signal }: Context): void {
   void load();
 }
 
+function renderLink({ model, el, signal }: Context): void {
+  mountLink(el, () => ({ crosshair: model.get("crosshair"), zoom: model.get("zoom"), chosen: model.get("chosen") }), signal);
+  nameControls(el, signal);
+}
+
+function renderStrip({ model, el, signal }: Context): void {
+  const strip = mountStrip(el, (picture) => model.send?.({ picture }), signal);
+  const update = () => strip.update({ thumbs: model.get("thumbs"), names: model.get("names"), selected: model.get("selected") });
+  follow(model, ["thumbs", "names", "selected"], update, signal);
+  update();
+}
+
 const RENDER: Record<string, (context: Context) => void> = {
   stage: renderStage,
   legend: renderLegend,
@@ -234,6 +257,9 @@ const RENDER: Record<string, (context: Context) => void> = {
   tools: renderTools,
   film: renderFilm,
   ranks: renderRanks,
+  link: renderLink,
+  strip: renderStrip,
+  screen: ({ el, signal }) => mountScreen(el, signal),
 };
 
 export default {

@@ -12,7 +12,7 @@ import { DRAWS, Strokes, drawBrush } from "./strokes";
 import type { EditOp, LayerState, Probe, RegionMap, StageCallbacks, StageState, Tool, ViewInfo } from "./types";
 import { ordered, sides, topVisible } from "./types";
 import type { View } from "./view";
-import { FIT, centreOf, panned, pixelAt, pointAt, revealed, tagPlace, zoomed } from "./view";
+import { FIT, centreOf, panned, pixelAt, pointAt, revealed, settled, tagPlace, zoomed } from "./view";
 
 const FADE_MS = 80;
 const SPEAK_MS = 400;
@@ -26,6 +26,8 @@ export interface StageHandle {
   setBare(on: boolean): void;
   setSwipe(on: boolean): void;
   zoom(factor: number): void;
+  /** Shows a part of the picture. */
+  look(view: View): void;
   fit(): void;
   /** Does something to the region under the probe, or to the last edit. */
   edit(op: EditOp): void;
@@ -50,7 +52,7 @@ export function mountStage(
   let state = initial;
   let probe: Probe | null = null;
   let view: View = FIT;
-  let info: Omit<ViewInfo, "scale"> = { tool: "probe", grid: false, bare: false, swipe: false, edits: null };
+  let info: Omit<ViewInfo, "scale" | "x" | "y"> = { tool: "probe", grid: false, bare: false, swipe: false, edits: null };
   let swipeAt = 0.5;
   const painter = new Painter();
   const followers: ((transform: string) => void)[] = [];
@@ -212,7 +214,7 @@ export function mountStage(
   const transform = () =>
     view.scale === 1 ? "" : `translate(${100 * view.x}%, ${100 * view.y}%) scale(${view.scale})`;
   const follow = () => followers.forEach((f) => f(transform()));
-  const announce = () => callbacks.view?.({ ...info, scale: view.scale });
+  const announce = () => callbacks.view?.({ ...info, ...view });
   const setInfo = (changes: Partial<typeof info>) => {
     info = { ...info, ...changes };
     el.classList.toggle("sw-panning", info.tool === "pan");
@@ -296,6 +298,7 @@ export function mountStage(
       },
       help: () => setHelp(!state.help),
       drop: (file) => callbacks.drop?.(file),
+      turn: (steps) => callbacks.key?.(steps > 0 ? "PageDown" : "PageUp"),
       dropping: (on) => void el.classList.toggle("sw-dropping", on),
     },
     signal,
@@ -336,9 +339,10 @@ export function mountStage(
     pointAtRegion,
     answered: (sketch) => strokes.answered(sketch),
     setGrid: (grid) => setInfo({ grid }),
-    setBare: (bare) => setInfo({ bare }),
+    setBare: (bare) => bare !== info.bare && setInfo({ bare }),
     setSwipe: (swipe) => setInfo({ swipe }),
     zoom: (factor) => void setView(zoomed(view, factor, 0.5, 0.5)),
+    look: (next) => void setView(settled(next)),
     fit: () => void setView(FIT),
     announce,
     onTransform: (f) => {

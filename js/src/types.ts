@@ -110,6 +110,9 @@ export interface ViewInfo {
   /** The two uppermost layers side by side, split where the pointer is. */
   swipe: boolean;
   scale: number;
+  /** Where the picture's corner lies, in shares of the stage. */
+  x: number;
+  y: number;
   /** Edits that can be undone and redone; null where regions cannot be edited. */
   edits: { undoable: number; redoable: number } | null;
 }

@@ -65,12 +65,13 @@ class ClassPanel(ipywidgets.VBox):
         self.add_class("sw-section")
 
     def show(self, rows: Sequence[tuple[int, str, float]], target: int, contrast: int | None = None,
-             exact: Sequence[str] = (), without: Sequence[float] | None = None, room: bool = False) -> None:
+             exact: Sequence[str] = (), without: Sequence[float] | None = None, truth: int | None = None,
+             room: bool = False) -> None:
         """Show `(index, label, probability)` rows with the one called `target` in the accent colour.
 
         `exact` gives one sentence per row for its tooltip (logit and full probability); `without` the probabilities while
         regions are off: the bars show these, a tick the earlier ones, and a second column the difference, for which there
-        is `room` before anything is off, so that no bar changes its scale with a click.
+        is `room` before anything is off, so that no bar changes its scale with a click. `truth` is ticked off.
         """
         rows = list(rows)[:ROWS]
         self._syncing = True
@@ -80,8 +81,10 @@ class ClassPanel(ipywidgets.VBox):
             for row, button in enumerate(self.names):
                 button.layout.visibility = "visible" if row < len(rows) else "hidden"
                 if row < len(rows):
-                    button.description = rows[row][1]
-                    button.tooltip = exact[row] if row < len(exact) else f"explain {rows[row][1]}"
+                    true = self.indices[row] == truth
+                    button.description = f"✓ {rows[row][1]}" if true else rows[row][1]
+                    tip = exact[row] if row < len(exact) else f"explain {rows[row][1]}"
+                    button.tooltip = f"{tip}; the true class" if true else tip
                 (button.add_class if row == chosen else button.remove_class)("sw-on")
             for row in range(ROWS):
                 (self.figure.add_class if row == chosen else self.figure.remove_class)(f"sw-pick-{row}")

@@ -15,8 +15,10 @@ from .layers import HeatLayer
 from .legend import Legend
 from .method import MethodPanel
 from .readout import Readout
+from .sheet_view import SheetView
 from .stage import Stage, Tools
 from .status import ProgressLine, StatusLine
+from .strip import Strip
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class Hands:
     point: Callable[[float], None]
     edit: Callable[[Edit], None]
     file: Callable[[str, bytes], None]
+    sheet: Callable[[], None]
+    picture: Callable[[int], None]
+    turn: Callable[[int], None]
     fill: Callable[[str, str, str, bytes], None]
     refresh: Callable[[], None]
     cancel: Callable[[], None]
@@ -40,7 +45,7 @@ class Hands:
 class Face:
     """Builds the parts, holds them by name, and closes them all.
 
-    `children` are the three blocks for the root. `layers[0]` is the map being explored, `layers[1]` the last map of
+    `children` are the blocks for the root. `layers[0]` is the map being explored, `layers[1]` the last map of
     another method.
     """
 
@@ -51,18 +56,20 @@ class Face:
         self.stage = Stage(layers=self.layers)
         self.legend, self.tools, self.readout = Legend(layers=self.layers), Tools(layers=self.layers), Readout(layers=self.layers)
         self.status = StatusLine(hands.file, hands.refresh)
+        self.strip, self.sheet = Strip(hands.picture), SheetView(hands.sheet)
         self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
-                                  on_point=hands.point, on_edit=hands.edit, on_fill=hands.fill, layers=layers,
-                                  default_layer=default_layer, absent=absent)
+                                  on_point=hands.point, on_edit=hands.edit, on_sheet=hands.sheet, on_fill=hands.fill,
+                                  layers=layers, default_layer=default_layer, absent=absent)
         self.rows = LayerPanel(self.layers, ["the map", "the other map"], self.stage.canvas)
         self.progress = ProgressLine(hands.cancel)
         self.link = ipywidgets.jslink((self.stage.canvas, "help"), (self.status.help, "value"))
         self.stage.canvas.on_drop(hands.file)
         self.stage.canvas.on_fill(self.method.fill_with)
         self.stage.canvas.on_edit(hands.edit)
-        self.stage.canvas.on_key(lambda key: hands.cancel() if key == "Escape" else None)
-        left = ipywidgets.VBox([self.stage, self.legend, self.tools])
+        keys = {"Escape": hands.cancel, "PageUp": lambda: hands.turn(-1), "PageDown": lambda: hands.turn(1)}
+        self.stage.canvas.on_key(lambda key: keys[key]() if key in keys else None)
+        left = ipywidgets.VBox([self.stage, self.legend, self.tools, self.sheet])
         left.add_class("sw-left")
         panel = ipywidgets.VBox([self.classes, self.method, self.rows])
         panel.add_class("sw-panel")
@@ -70,7 +77,7 @@ class Face:
         main.add_class("sw-main")
         foot = ipywidgets.Box([self.readout, self.progress])
         foot.add_class("sw-foot")
-        self.children = (self.status, main, foot)
+        self.children = (self.status, self.strip, main, foot)
 
     def set_picture(self, shown: Any, seen: Any, crop: Sequence[float] | None = None) -> None:
         """Show another photograph: `shown` uint8 `(H, W, 3)` on the stage, with the crop that the model sees of it.

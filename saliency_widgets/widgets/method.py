@@ -68,13 +68,13 @@ class MethodPanel(ipywidgets.VBox):
     """The second question, with a body that is 240 px high whatever the family.
 
     Callbacks: `on_method(name)`, `on_run(name)` (a click on a row that names its cost), `on_param(method, name,
-    value)`, `on_fill(method, parameter, file, bytes)`, `on_point(alpha)` and `on_edit(edit)` of the bodies. `select` and the
-    `show…` never call them.
+    value)`, `on_fill(method, parameter, file, bytes)`, `on_sheet()`, `on_point(alpha)` and `on_edit(edit)` of the bodies.
+    `select` and the `show…` never call them.
     """
 
     def __init__(self, methods: Mapping[str, Any], params: Params, *, on_method: Callable[[str], None],
                  on_run: Callable[[str], None], on_param: Callable[[str, str, Any], None],
-                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None],
+                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None], on_sheet: Callable[[], None],
                  on_fill: Callable[[str, str, str, bytes], None] | None = None,
                  layers: Sequence[Any] = (), default_layer: str | None = None, absent: Mapping[str, str] | None = None):
         absent = absent or {}
@@ -113,12 +113,17 @@ class MethodPanel(ipywidgets.VBox):
         self.menu.add_class("sw-menu")
         self.more = ipywidgets.VBox()
         self.more.add_class("sw-pop")
+        self.sheet = named(ipywidgets.Button(layout={"visibility": "hidden"}), "contact sheet",
+                           "all that lies behind this map, on one page")
+        self.sheet.add_class("sw-icon")
+        self.sheet.add_class("sw-sheet-button")
+        self.sheet.on_click(lambda _: on_sheet())
         self.upload = named(ipywidgets.FileUpload(accept="image/*", multiple=False, description="choose a file"),
                             "picture to fill with", "any picture; it takes the size of this one")
         self.upload.add_class("sw-fill-upload")
         self.upload.observe(self._uploaded, "value")
         self._filling: tuple[str, str] | None = None  # the method and parameter that wait for a file
-        name_row = ipywidgets.HBox([self.choice, self.evidence, self.upload, self.menu, self.more])
+        name_row = ipywidgets.HBox([self.choice, self.evidence, self.upload, self.sheet, self.menu, self.more])
         name_row.add_class("sw-name-row")
         self._prices: dict[str, str] = {}  # as HTML
         self._told: str | None = None  # whose map the evidence speaks of
@@ -191,6 +196,10 @@ class MethodPanel(ipywidgets.VBox):
         if self._picture is not None and hasattr(body, "set_picture"):
             body.set_picture(self._picture)
         return body
+
+    def offer_sheet(self, there: bool) -> None:
+        """Show the button of the contact sheet, where there is one."""
+        self.sheet.layout.visibility = "visible" if there else "hidden"
 
     def set_picture(self, picture: Any) -> None:
         """Show another photograph, uint8 `(H, W, 3)`, in every body that shows it."""

@@ -73,6 +73,7 @@ class PictureCanvas(Part):
     photo_opacity = t.Float(1.0, min=0.0, max=1.0, help="opacity of the photograph").tag(sync=True)
     photo_saturation = t.Float(1.0, min=0.0, max=1.0, help="1 colour, 0.4 muted, 0 grey").tag(sync=True)
     photo_visible = t.Bool(True, help="whether the photograph shows").tag(sync=True)
+    swipe = t.Bool(False, help="two layers side by side, split where the pointer is; to begin with").tag(sync=True)
     help = t.Bool(False, help="the list of keys lies over the picture; set by both sides").tag(sync=True)
     crop = t.List(
         t.Float(), help="what the model sees of it, (top, left, bottom, right) in its pixels; empty: all of it"

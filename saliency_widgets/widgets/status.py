@@ -7,6 +7,7 @@ from html import escape
 import ipywidgets
 
 from .controls import named
+from .strip import Screen
 from .words import duration
 
 
@@ -41,7 +42,8 @@ class StatusLine(ipywidgets.HBox):
         self.help.add_class("sw-help-button")
         for button in (self.upload, self.refresh, self.help):
             button.add_class("sw-icon")
-        super().__init__([self.text, self.details, self.more, self.upload, self.refresh, self.help])
+        self.screen = Screen()
+        super().__init__([self.text, self.details, self.more, self.upload, self.refresh, self.screen, self.help])
         self.add_class("sw-status")
 
     def show(self, name: str, facts: str, tip: str = "") -> None:
