@@ -227,6 +227,13 @@ class Session:
                 return weight.detach().clone()
         return None
 
+    def receptive_fields(self, ticket: Stopping | None = None) -> dict[str, int | None]:
+        """Pixels of the picture's width that one position of each layer sees; measured once for a model and input size."""
+        check = (lambda: None) if ticket is None else ticket.check
+        found, samples = self.subject.receptive_fields(self.layers, self.inputs.image[None], check)
+        self.stats.setup_samples += samples
+        return found
+
     def _check_possible(self, method: Method) -> None:
         if method.gradients and self.subject.script:
             raise ValueError(f"{method.name} needs the model's modules and gradients, which a scripted model hides: "

@@ -74,7 +74,7 @@ class MethodPanel(ipywidgets.VBox):
 
     def __init__(self, methods: Mapping[str, Any], params: Params, *, on_method: Callable[[str], None],
                  on_run: Callable[[str], None], on_param: Callable[[str, str, Any], None],
-                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None], on_sheet: Callable[[], None],
+                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None], on_sheet: Callable[[], None] = lambda: None,
                  on_fill: Callable[[str, str, str, bytes], None] | None = None,
                  layers: Sequence[Any] = (), default_layer: str | None = None, absent: Mapping[str, str] | None = None):
         absent = absent or {}
