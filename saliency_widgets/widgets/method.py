@@ -272,7 +272,7 @@ class MethodPanel(ipywidgets.VBox):
         if found is None:
             return
         # What is left of the row beside the method's name; the whole stands in the tooltip.
-        room = 43 - round(1.2 * len(self.choice.label or ""))
+        room = 46 - round(1.2 * len(self.choice.label or ""))
         self.mark.description = short(found.text, room)
         (self.mark.add_class if found.ok else self.mark.remove_class)("sw-ok")
         self.sentence.value = f"<p>{escape(found.sentence)}</p>"

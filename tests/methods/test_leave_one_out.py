@@ -171,7 +171,7 @@ def test_what_the_drops_should_add_up_to_is_told_without_an_evaluation():
     with torch.no_grad():
         whole, bare = (float(model(y[None])[0, 1]) for y in (x, torch.zeros_like(x)))
     assert first.details["whole"] == pytest.approx(whole, abs=1e-6) and "together" not in first.details
-    session.map("kernel_shap", regions=regions.grid((32, 32), 2, 2), n=16, target=1)  # evaluates the bare fill, too
+    session.map("kernel_shap", regions=regions.grid((32, 32), 2, 2), fill="black", n=16, target=1)  # evaluates the bare fill, too
     session.stats.reset()
     again = session.map("leave_one_out", grid=4, target=1)
     assert session.stats.forward_samples == again.evaluations == 16
