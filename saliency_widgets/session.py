@@ -160,7 +160,7 @@ class Session:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was assumed or noticed about model and picture so far, in words for the status line."""
-        notes = list(self.picture.notes)
+        notes = ([] if self.picture.photo is None else [self.picture.photo.note]) + list(self.picture.notes)
         if self._opened.softmaxed:
             notes.append("the network ends in softmax: its outputs are explained as probabilities")
         if has_own_hooks(self.subject.model):
