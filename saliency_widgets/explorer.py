@@ -14,7 +14,9 @@ import traitlets
 from .cutting import Cutting
 from .engine.worker import Worker
 from .granting import SAME, Granting, Wish
+from .layering import Layering
 from .methods.registry import find, methods
+from .remembering import Remembering
 from .saliency_map import SaliencyMap
 from .session import Session
 from .widgets.controls import Params
@@ -24,7 +26,7 @@ from .widgets.words import plain, sentence
 WRITERS = {".html": "save_html", ".png": "save_png", ".npz": "save_npz"}  # of export.py
 
 
-class Explorer(Cutting, Granting, ipywidgets.VBox):
+class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
     """A picture with the saliency maps of an image model laid over it, to be asked by touching.
 
     `model` maps `(N, C, H, W)` to scores `(N, K)`; `img` is a PIL image, a path, a uint8 array `(H, W, 3)` or the
@@ -58,6 +60,9 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
         self._pending, self._paid_for, self._last, self._newest = SAME, None, None, None
         self._kept_image, self._follow = img, False
         self._begin_cutting()
+        self._begin_layering()
+        self._given = dict(preprocess=preprocess, score=score, output=output, backgrounds=backgrounds, background=background,
+                           mean=mean, std=std, space=space)  # what changes values: for `code`
         self._worker = Worker(on_error=lambda error: self._fail(error))
         absent = self._absent()
         self.face = Face(
@@ -65,11 +70,14 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
                   search=lambda text: self._by_hand("target", int(text) if text.isdigit() else text),
                   contrast=lambda i: self._by_hand("contrast", i), method=lambda name: self._by_hand("method", name),
                   run=self._pay, param=self._set_param, point=lambda _: self._ask(hand=True), edit=self._edit,
-                  file=self._open_file, refresh=self.refresh, cancel=self.cancel),
+                  file=self._open_file, refresh=self.refresh, cancel=self.cancel, pin=self._pin_by_hand,
+                  unpin=self._unpin_by_hand, save=self._saved),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
             layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
         super().__init__(children=self.face.children)
         self.add_class("sw-explorer")
+        for layer in self.face.layers:
+            self._watch(layer)
         for name in self.params:
             if self.params[name].has_trait("regions"):
                 self.params[name].observe(lambda _, name=name: self._recut(name), ["grid", "regions"])
@@ -136,6 +144,16 @@ class Explorer(Cutting, Granting, ipywidgets.VBox):
 
         getattr(export, WRITERS[path.suffix.lower()])(self, path)
         return path
+
+    def _saved(self, what: str) -> tuple[str, bytes] | str:
+        """What the menu "save" asks for: name and bytes of a file, or the code as text."""
+        import tempfile
+
+        if what == "code":
+            return self.code()
+        with tempfile.TemporaryDirectory() as folder:
+            path = self.save(Path(folder) / f"{self.session.name}-{self.method}.{what}")
+            return path.name, path.read_bytes()
 
     def close(self) -> None:
         """Stop computing, end the thread, and close every widget of the Explorer."""

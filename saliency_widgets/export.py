@@ -17,7 +17,7 @@ from .colormaps import COLORMAPS, luts
 from .methods.registry import find
 from .saliency_map import SaliencyMap
 from .widgets.cam import choose_frames, layer_title
-from .widgets.layers import HeatLayer, encode
+from .widgets.layers import HeatLayer, encode, seen
 from .widgets.words import evidence
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"
 # What of a heat layer the page needs as it is; `data` and `regions` travel as base64.
 TRAITS = ("name kind shape dtype vmin vmax unit signed limits words before after opacity threshold sign cmap_index contour "
-          "blend order visible").split()
+          "blend order visible method pinned follow solo selected shared fixed mass view").split()
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ def caption(explorer: "Explorer", pair: Shown) -> str:
 
 
 def save_npz(explorer: "Explorer", path: str | Path) -> Path:
-    """Write the raw values of every map in `explorer.maps`, the picture, and what they mean.
+    """Write the raw values of every map in `explorer.maps`, pinned ones included, the picture, and what they mean.
 
-    Arrays: `<method>` (C, H, W) raw, `<method>.regions` and `<method>.region_scores` where there are regions,
+    Arrays: `<method>` (C, H, W) raw (a pinned map's key is `<method>@<number>`), `<method>.regions` and `<method>.region_scores` where there are regions,
     `picture` (H, W, 3) uint8, and `facts`, JSON text: per method target, label, score, unit, params, residual.
     """
     shown(explorer)
@@ -118,7 +118,7 @@ def save_npz(explorer: "Explorer", path: str | Path) -> Path:
             arrays[f"{name}.regions"] = map.regions
         if map.region_scores is not None:
             arrays[f"{name}.region_scores"] = np.asarray(map.region_scores)
-        facts[name] = {"title": map.title, "target": map.target, "label": map.label, "score": map.score, "unit": map.unit,
+        facts[name] = {"title": map.title, "method": map.method, "target": map.target, "label": map.label, "score": map.score, "unit": map.unit,
                        "signed": map.signed, "params": plain_params(map),
                        "residual": None if map.residual is None else float(map.residual),
                        "evaluations": map.evaluations, "warnings": list(map.warnings)}
@@ -141,7 +141,8 @@ def save_png(explorer: "Explorer", path: str | Path, width: int = 896) -> Path:
     scale = max(1, round(width / photograph.shape[1]))
     size = (photograph.shape[0] * scale, photograph.shape[1] * scale)
     looks = Looks(canvas.photo_opacity if canvas.photo_visible else 0.0, canvas.photo_saturation)
-    visible = [(pair.layer, made_with(pair.map), pair.subject) for pair in pairs if pair.layer.visible]
+    of = {pair.layer: pair for pair in pairs}
+    visible = [(one, made_with(of[one.layer].map), of[one.layer].subject) for one in seen(of)]
     stage = compose(photograph, [layer for layer, *_ in visible], looks, size)
     legend_strip(stage, visible, explorer.session.name).save(path, "PNG")
     return Path(path)

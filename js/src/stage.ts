@@ -10,9 +10,9 @@ import { drawProbe, drawRegion, drawSwipe } from "./probe";
 import { readings, spoken, tagText } from "./readout";
 import { DRAWS, Strokes, drawBrush } from "./strokes";
 import type { EditOp, LayerState, Probe, RegionMap, StageCallbacks, StageState, Tool, ViewInfo } from "./types";
-import { ordered, sides, topVisible } from "./types";
+import { ordered, sides, spokenOf, topVisible } from "./types";
 import type { View } from "./view";
-import { FIT, centreOf, panned, pixelAt, pointAt, revealed, tagPlace, zoomed } from "./view";
+import { FIT, centreOf, panned, pixelAt, pointAt, revealed, settled, tagPlace, zoomed } from "./view";
 
 const FADE_MS = 80;
 const SPEAK_MS = 400;
@@ -27,6 +27,8 @@ export interface StageHandle {
   setSwipe(on: boolean): void;
   zoom(factor: number): void;
   fit(): void;
+  /** Shows the picture at a scale and place. */
+  look(view: View): void;
   /** Does something to the region under the probe, or to the last edit. */
   edit(op: EditOp): void;
   /** Points at the middle of a region; −1 points nowhere. */
@@ -92,11 +94,10 @@ export function mountStage(
     }
     const acks = state.layers.filter((l) => l.seq > 0 && l.seq !== acked.get(l.id)).map((l) => [l.id, l.seq] as [string, number]);
     for (const [id, seq] of acks) acked.set(id, seq);
-    if (acks.length) {
-      // Also for whoever must know from outside what is on screen.
-      el.dataset.painted = state.layers.map((l) => l.seq).join(" ");
-      callbacks.painted?.(acks);
-    }
+    // Also for whoever must know from outside what is on screen.
+    const painted = state.layers.map((l) => l.seq).join(" ");
+    if (state.layers.some((l) => l.seq > 0) && el.dataset.painted !== painted) el.dataset.painted = painted;
+    if (acks.length) callbacks.painted?.(acks);
     if (fading) redraw();
     return sized !== null;
   };
@@ -105,7 +106,7 @@ export function mountStage(
     const sized = fit(over);
     if (!sized) return;
     const [x, w, h, ratio] = sized;
-    const top = info.bare ? null : topVisible(state.layers);
+    const top = info.bare ? null : spokenOf(state.layers);
     if (!probe) tag.classList.remove("sw-shown");
     if (info.swipe && !info.bare) {
       const names = sides(state.layers.filter((l) => l.visible && l.field)).map((side) => side[0]?.name ?? "nothing");
@@ -273,7 +274,7 @@ export function mountStage(
       grabbing: (on) => void el.classList.toggle("sw-grabbing", on),
       bare: (on) => info.bare !== on && setInfo({ bare: on }),
       toggleTop: () => {
-        const top = ordered(state.layers).find((l) => l.field);
+        const top = ordered(state.layers).find((l) => l.field && !l.empty);
         if (top) callbacks.toggle?.(top);
       },
       toggleGrid: () => setInfo({ grid: !info.grid }),
@@ -338,6 +339,7 @@ export function mountStage(
     setSwipe: (swipe) => setInfo({ swipe }),
     zoom: (factor) => void setView(zoomed(view, factor, 0.5, 0.5)),
     fit: () => void setView(FIT),
+    look: (next) => void setView(settled(next)),
     announce,
     onTransform: (f) => {
       followers.push(f);
