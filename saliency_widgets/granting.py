@@ -231,9 +231,9 @@ class Granting:
                 if before is not None and before.final:
                     self._keep_other(before, family)
                 showing.begin(upper, family, map)
-                self._dress(map.method)
             self._shown[0], self._about[0] = map, (wish.target, wish.contrast)
             showing.put(upper, map, self._subject(wish.target, wish.contrast))
+            self._dress(map.method)
             self._list_maps()
             self.face.method.show(map)
             self._show_cut()

@@ -32,6 +32,7 @@ class Pin:
     about: tuple[int, int | None]  # target and contrast
     inputs: Any
     paid: bool = False  # whatever it costs: code asked for it
+    looks: dict[str, Any] | None = None  # for the first map, where it is still to come
 
 
 class Layering:
@@ -120,7 +121,8 @@ class Layering:
         method = method or map.method
         layer = HeatLayer(pinned=True, view=looks.get("view", ""), follow=follow)
         with self._publishing():
-            self._pins.append(Pin(key, layer, map, method, params, about, None if map is None else self.session.inputs, paid))
+            self._pins.append(Pin(key, layer, map, method, params, about, None if map is None else self.session.inputs, paid,
+                                  looks if map is None else None))
             self.face.layers.append(layer)
             self._shown.append(map)
             self._about.append(about)
@@ -128,8 +130,7 @@ class Layering:
                 layer.name, layer.method = f"{find(method).title} · {self._subject(*about)}", method
             else:
                 self._put(len(self._shown) - 1)
-            for name, value in looks.items():
-                setattr(layer, name, value)
+            self._apply(layer, looks)
             self._watch(layer)
             self._list_maps()
             self.face.show_layers()
@@ -191,6 +192,8 @@ class Layering:
                     pin.map, pin.about, pin.inputs, pin.paid = map, about, inputs, False
                     self._shown[index], self._about[index] = map, about
                     self._put(index)
+                    self._apply(pin.layer, pin.looks or {})
+                    pin.looks = None
                     self._list_maps()
                 elif pin.inputs is inputs:  # of another class only: what it shows is still true
                     pin.layer.follow = False

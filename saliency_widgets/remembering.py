@@ -189,8 +189,8 @@ class Remembering:
 
     @staticmethod
     def _apply(layer: HeatLayer, looks: Mapping[str, Any]) -> None:
-        for name, value in looks.items():
-            setattr(layer, name, value)
+        for name in sorted(looks, key=lambda name: name != "view"):  # a view brings its own colours
+            setattr(layer, name, looks[name])
 
     def _dress(self, method: str) -> None:
         """The explored layer begins with another method's map: with looks of a restored state where there are some."""

@@ -40,7 +40,7 @@ def put(layer: HeatLayer, map: SaliencyMap, subject: str = "", words: list[str] 
     """
     view = layer.view
     signed = view in SIGNED_VIEWS if view else is_signed(map)
-    if layer.cmap == STANDARD_COLOURS[not signed]:
+    if layer.signed != signed and layer.cmap == STANDARD_COLOURS[layer.signed]:
         layer.cmap = STANDARD_COLOURS[signed]
     regions = {}
     if map.region_scores is not None and map.regions is not None:
