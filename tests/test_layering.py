@@ -23,6 +23,8 @@ def test_a_pinned_map_stays_while_others_are_explored(ex):
     class_of, map = ex.session.label(ex.target), ex.maps["grad_cam"]
     pinned = ex.pin()
     assert pinned.pinned and pinned.name == f"Grad-CAM · {class_of}" and ex.maps["grad_cam@1"] is map
+    parts = (ex.face.stage.canvas, ex.face.legend, ex.face.readout, ex.face.rows)
+    assert all(part.layers == ex.face.layers and part.layers is not ex.face.layers for part in parts)
     assert pinned.contour and pinned.visible, "the same map is not laid over itself twice"
     for method in ("integrated_gradients", "gradient"):
         ex.method = method

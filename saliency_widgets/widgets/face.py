@@ -51,13 +51,14 @@ class Face:
                  absent: Mapping[str, str] | None = None):
         self.layers = [HeatLayer(order=0, opacity=0.7), HeatLayer(order=1, opacity=1.0, visible=False)]
         self.stage = Stage(layers=self.layers)
-        self.legend, self.tools, self.readout = Legend(layers=self.layers), Tools(layers=self.layers), Readout(layers=self.layers)
+        # Each part has a list of its own: one that all share would change without any of them being told.
+        self.legend, self.tools, self.readout = (part(layers=list(self.layers)) for part in (Legend, Tools, Readout))
         self.status = StatusLine(hands.file, hands.refresh, hands.save)
         self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
                                   on_point=hands.point, on_edit=hands.edit, layers=layers,
                                   default_layer=default_layer, absent=absent)
-        self.rows = LayerRows(self.stage.canvas, hands.pin, hands.unpin, layers=self.layers)
+        self.rows = LayerRows(self.stage.canvas, hands.pin, hands.unpin, layers=list(self.layers))
         self.progress = ProgressLine(hands.cancel)
         self.link = ipywidgets.jslink((self.stage.canvas, "help"), (self.status.help, "value"))
         self.stage.canvas.on_drop(hands.file)
