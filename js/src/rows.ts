@@ -240,7 +240,7 @@ export function mountRows(el: HTMLElement, host: RowsHost): RowsHandle {
   const pin = element("button", "sw-pin", { type: "button" }, icon("pin"), "pin this map");
   const head = element("div", "sw-rows-head", {}, element("span", "", {}, "shown how?"));
   const photo = new PhotoRow(host);
-  const box = element("div", "sw-rows", { role: "group", "aria-label": "layers" });
+  const box = element("div", "sw-row-list", { role: "group", "aria-label": "layers" });
   const rows = new Map<string, Row>();
   let layers: LayerState[] = [];
   let seen: LayerState[] = [];

@@ -247,7 +247,7 @@ def test_code_goes_to_the_clipboard_or_is_shown(open_notebook):
     page.locator(".sw-explorer .sw-save [data-kind=code]").click()
     page.wait_for_selector(".sw-explorer .sw-said:has-text('copied')")
     assert page.evaluate("navigator.clipboard.readText()") == code and "sw.explain(model, img" in code
-    page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('closed'))")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('closed')); }")
     page.locator(".sw-explorer .sw-save [data-kind=code]").click()
     shown = page.locator(".sw-explorer .sw-save textarea")
     assert shown.input_value() == code and shown.evaluate("(field) => field.selectionEnd - field.selectionStart") == len(code)
