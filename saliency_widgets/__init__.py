@@ -14,9 +14,11 @@ from .methods.registry import methods
 __version__ = "0.1.0"
 
 # The rest is imported when first used: a session without a face needs no widgets.
-_HOMES = {"Explorer": "explorer", "Session": "session", "explain": "explaining", "SaliencyMap": "saliency_map"}
+_HOMES = {"Compare": "compare", "Explorer": "explorer", "SaliencyMap": "saliency_map", "Session": "session",
+          "explain": "explaining"}
 _ROOMS = ("metrics",)
-__all__ = ["DemoPicture", "Explorer", "SaliencyMap", "Session", "demo", "demo_pictures", "explain", "methods", "metrics"]
+__all__ = ["Compare", "DemoPicture", "Explorer", "SaliencyMap", "Session", "demo", "demo_pictures", "explain", "methods",
+           "metrics"]
 
 
 def __getattr__(name: str) -> Any:

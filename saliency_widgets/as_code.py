@@ -39,7 +39,8 @@ class Code:
             return repr(value.item())
         if isinstance(value, (list, tuple)):
             parts = [self.say(name, v) for v in value]
-            return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})" if isinstance(value, tuple) else f"[{', '.join(parts)}]"
+            inside = ", ".join(parts)
+            return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(parts) == 1 else ''})"
         if isinstance(value, Mapping):
             return "{" + ", ".join(f"{json.dumps(k)}: {self.say(k, v)}" for k, v in value.items()) + "}"
         return self._make(name, value)
@@ -56,7 +57,7 @@ class Code:
         elif isinstance(value, Image.Image) or (isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3):
             picture = value if isinstance(value, Image.Image) else Image.fromarray(value)
             return self._line(name, self._png(picture), f"a picture, {picture.width} × {picture.height}")
-        elif isinstance(value, np.ndarray) and value.dtype.kind in "iub" and value.ndim == 2 and 0 <= value.min() and value.max() < 2**16:
+        elif is_label_map(value):
             about = f"{len(np.unique(value))} regions of {value.shape[0]} × {value.shape[1]} pixels, as drawn or given"
             return self._line(name, f"np.asarray({self._png(Image.fromarray(value.astype(np.uint16)))})", about)
         elif isinstance(value, np.ndarray):
@@ -92,6 +93,12 @@ class Code:
         return f"np.load({self._bytes(file.getvalue())})"
 
 
+def is_label_map(value: Any) -> bool:
+    """Whether a 16-bit PNG holds the value: whole numbers (H, W)."""
+    return (isinstance(value, np.ndarray) and value.dtype.kind in "iub" and value.ndim == 2 and value.size > 0
+            and 0 <= value.min() and value.max() < 2**16)
+
+
 def code_for(map: "SaliencyMap", contrast: int | None, given: Mapping[str, Any]) -> str:
     """The lines that compute `map` again from `model` and `img`; `given` are the session's keywords as they were given."""
     code, method = Code(), find(map.method)
@@ -107,10 +114,11 @@ def code_for(map: "SaliencyMap", contrast: int | None, given: Mapping[str, Any])
 
     label = f"  # {' '.join(map.label.split())}" if map.target is not None else ""
     if apart:
-        calls = [f'session = sw.Session(model, img{written(keywords)})', f'm = session.map("{map.method}"{written({**target, **params})})']
+        calls = [f"session = sw.Session(model, img{written(keywords)})",
+                 f'm = session.map("{map.method}"{written({**target, **params})})']
     else:
         calls = [f'm = sw.explain(model, img, "{map.method}"{written({**target, **keywords, **params})})']
     calls[-1] += label
-    imports = sorted(i for i in code.imports if not i.startswith("from")) + sorted(i for i in code.imports if i.startswith("from"))
+    imports = sorted(code.imports, key=lambda line: (line.startswith("from"), line))
     head = [*imports, *([""] if imports else []), "import saliency_widgets as sw", ""]
     return "\n".join([*head, *code.made, *([""] if code.made else []), *calls]) + "\n"

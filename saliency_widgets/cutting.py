@@ -12,8 +12,7 @@ from .engine.inputs import FILL_BLUR, GROWN, digest
 from .engine.probe import Fill
 from .engine.worker import Ticket
 from .methods.registry import find
-from .model.pictures import to_uint8
-from .regions import Cut, grid, resolve
+from .regions import Cut, grid, resolve, usual
 from .what_if import WhatIf, without
 from .widgets.controls import same
 from .widgets.edits import Edit
@@ -21,6 +20,8 @@ from .widgets.words import signed
 
 if TYPE_CHECKING:
     from .granting import Wish
+
+PAIRED = "interactions"  # the method, and the edit that asks for it; there a click on the stage chooses the region
 
 
 class LiveRegions(Regions):
@@ -30,6 +31,7 @@ class LiveRegions(Regions):
                  drop: Callable[[np.ndarray], float]):
         self._lock, self._drop = lock, drop
         super().__init__(labels, on_change)
+        self.before = self.labels  # the label map before the last change
 
     def drop(self, *regions: int | str) -> float:
         """How far the score falls without these regions together: exact, one evaluation at most, none where it is kept."""
@@ -37,12 +39,24 @@ class LiveRegions(Regions):
             off = np.isin(self.labels, [self._number(r) for r in regions])
         return self._drop(off)
 
+    def interaction(self, a: int | str, b: int | str) -> float:
+        """What two regions cost together beyond what they cost one by one: drop(a, b) − drop(a) − drop(b)."""
+        if self._number(a) == self._number(b):
+            raise ValueError(f"an interaction takes two different regions, got {a!r} twice")
+        return self.drop(a, b) - self.drop(a) - self.drop(b)
+
+    def take(self, other: Regions) -> None:
+        """Take labels, names and switches of other regions of the picture: one edit."""
+        self._push(other.state)
+
     def _push(self, cut: Cut) -> None:
         with self._lock:
+            self.before = self.labels
             super()._push(cut)
 
     def _go(self, to: int) -> bool:
         with self._lock:
+            self.before = self.labels
             return super()._go(to)
 
 
@@ -52,10 +66,12 @@ class Cutting:
     def _begin_cutting(self) -> None:
         self._cuts: dict[str, LiveRegions] = {}  # by method
         self._sources: dict[str, dict[str, dict[str, Any]]] = {}  # what a menu or code asked for, by the labels it gave
-        self._chosen: int | None = None  # the region that the menu and the brush speak of
+        self._chosen: int | None = None  # the region that the menu and the brush speak of, in the method that was shown then
+        self._chosen_in: str | None = None
         self._found: WhatIf | None = None
         self._found_of: tuple | None = None
         self._fill_shown: Any = None
+        self._editing = False  # a hand's edit is being done
         self._sketched = -1  # the last drag's number that is over
 
     # ---- the public face
@@ -94,11 +110,11 @@ class Cutting:
     def _labels_of(self, method: str) -> np.ndarray:
         params, shown = self.params[method], self.session.picture.shown
         if params.regions is None:
-            return grid(shown.shape[:2], *np.broadcast_to(params.grid, 2).tolist())
-        return resolve(params.regions, shown)
+            return grid(shown.shape[:2], *usual(shown.shape[:2], tuple(np.broadcast_to(params.grid, 2).tolist())))
+        return resolve(params.regions, shown, params.count)
 
     def _remember(self, method: str, labels: np.ndarray) -> None:
-        names = [name for name in ("grid", "regions") if self.params[method].has_trait(name)]
+        names = [name for name in ("grid", "regions", "count") if self.params[method].has_trait(name)]
         self._sources.setdefault(method, {})[digest(labels)] = {name: getattr(self.params[method], name) for name in names}
 
     def _recut(self, method: str) -> None:
@@ -125,9 +141,12 @@ class Cutting:
                 for name, value in asked.items():
                     if not same(getattr(params, name), value):
                         setattr(params, name, value)
-                if not self._hand:  # numbers may have changed
+                if params.has_trait("region") and params.region is not None:  # what lies there now
+                    there = regions.labels[regions.before == params.region]
+                    params.region = int(np.bincount(there).argmax()) if there.size else None
+                if not self._editing:  # numbers may have changed; a hand's edit is shown with the region that it chooses
                     self._chosen = None
-                self._show_cut()
+                    self._show_cut()
                 self._show_off()
             if method == self.method:
                 self._ask()
@@ -137,6 +156,8 @@ class Cutting:
         for method, regions in self._cuts.items():
             if digest(regions.labels) not in self._sources[method]:
                 self.params[method].regions = self.params[method].traits()["regions"].default_value
+            if self.params[method].has_trait("region"):
+                self.params[method].region = None
         self._cuts, self._sources, self._chosen, self._found, self._found_of = {}, {}, None, None, None
         self._fill_shown = None
 
@@ -153,10 +174,12 @@ class Cutting:
                 return self._try(edit, method) if edit.sketch > self._sketched else None
             self._sketched = self._sketched if edit.after is None else edit.after
             self._hand = True
+            if edit.op == PAIRED or (method == PAIRED and edit.op == "toggle" and edit.points):
+                return self._pair(edit.place(regions), method)
             if method == self.method:
                 self._paid_for = method  # an edit changes few regions of a map that is there: no question about the cost
             try:
-                told = self._newest
+                told, self._editing = self._newest, True
                 self._chosen = edit.apply(regions, self.session.picture.shown, self._chosen)
                 with self._publishing():
                     self._show_cut()
@@ -168,7 +191,27 @@ class Cutting:
                 self._ask()
                 self._say(error)
             finally:
-                self._hand = False
+                self._hand = self._editing = False
+
+    def _pair(self, region: int, method: str) -> None:
+        """Ask what a region of a method's map costs together with each other one: the same regions, the same fill."""
+        try:
+            with self._publishing():
+                if method != PAIRED:
+                    shown, params = self._regions_of(method), self.params[PAIRED]
+                    for name, value in self.params[method].values().items():
+                        if name != "region" and params.has_trait(name):
+                            setattr(params, name, value)
+                    self._remember(PAIRED, shown.labels)
+                    self._regions_of(PAIRED).take(shown)
+                    self.method = PAIRED
+                self.params[PAIRED].region, self._chosen = region, region
+                self._show_cut()
+            self._ask()
+        except (ValueError, LookupError, TypeError) as error:
+            self._say(error)
+        finally:
+            self._hand = False
 
     def _try(self, edit: Edit, method: str) -> None:
         """A drag goes on: say what the region drawn so far would drop. Only the newest one is evaluated."""
@@ -238,6 +281,8 @@ class Cutting:
     def _show_cut(self) -> None:
         """Outlines, switches and history on the stage, and the chosen region in the panel."""
         canvas, method = self.face.stage.canvas, self._shown_cut
+        if method != self._chosen_in:
+            self._chosen, self._chosen_in = None, method
         if method is None:
             map, self.face.layers[0].region_names = self._shown[0], {}
             canvas.show_cut(map.regions if map is not None and find(map.method).family == "cut" else None)
@@ -249,8 +294,11 @@ class Cutting:
             canvas.show_cut(None)
             return
         self.face.layers[0].region_names = {str(number): name for number, name in regions.names.items()}
-        canvas.show_cut(regions.labels, regions.off, (regions.undoable, regions.redoable), self._chosen)
-        self.face.method.bodies[method].choose(self._chosen, regions.names.get(self._chosen, ""))
+        chosen = self._chosen if self._chosen is not None else self._shown[0].details.get("region")
+        if chosen is not None and chosen >= len(regions):  # of a map of other regions
+            chosen = None
+        canvas.show_cut(regions.labels, regions.off, (regions.undoable, regions.redoable), chosen)
+        self.face.method.bodies[method].choose(chosen, regions.names.get(chosen, ""))
 
     def _show_fill(self, method: str, regions: LiveRegions) -> None:
         """What the stage shows where a region is off. What is inpainted is known once it is evaluated."""
@@ -262,8 +310,7 @@ class Cutting:
         if about == self._fill_shown or (grown and self._found is None):
             return
         self._fill_shown = about
-        self.face.stage.canvas.set_fill(self._found.picture if grown else
-                                        to_uint8(self.session.picture.space.to_pixels(inputs.filled(fill))))
+        self.face.stage.canvas.set_fill(self._found.picture if grown else inputs.fill_shown(fill))
 
     def _show_off(self) -> None:
         """What the model says without what is off: bars, numbers, pictures and marks, as far as it is evaluated."""
@@ -281,4 +328,4 @@ class Cutting:
             found = self._found
             self._show_fill(method, regions)
         self._show_classes(self.target)
-        self.face.method.bodies[method].show_off(regions.labels, regions.off, found, off, self.session.picture.shown)
+        self.face.method.bodies[method].show_off(regions.labels, regions.off, found, off, self.session.picture)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from . import drawing, region_files
-from .regions import MOST, Cut, areas, as_labels, grid, resolve
+from . import drawing, hierarchy, region_files
+from .regions import ABOUT, MOST, SEGMENTATIONS, Cut, areas, as_labels, grid, resolve
 
 HISTORY = 200  # edits that can be undone
 
@@ -86,14 +86,14 @@ class Regions:
 
     # ---- cutting
 
-    def cut(self, how: Any, picture: np.ndarray | None = None, columns: int | None = None) -> None:
-        """Cut anew: a number of rows (and `columns`) of a grid, "slic" or "felzenszwalb" on a picture, or a label map."""
+    def cut(self, how: Any, picture: np.ndarray | None = None, columns: int | None = None, count: int = ABOUT) -> None:
+        """Cut anew: rows (and `columns`) of a grid, `count` superpixels by "slic" or "felzenszwalb", or a label map."""
         if isinstance(how, (int, np.integer)) and not isinstance(how, bool):
             self.labels = grid(self.size, int(how), int(columns or how))
         elif isinstance(how, str) and picture is None:
             raise ValueError(f"cutting by {how!r} needs the picture: give it with picture=")
         else:
-            self.labels = resolve(how, np.empty((*self.size, 0)) if picture is None else picture)
+            self.labels = resolve(how, np.empty((*self.size, 0)) if picture is None else picture, count)
 
     def draw(self, mask: np.ndarray, name: str | None = None) -> int:
         """Make the pixels of a mask bool `(H, W)` a new region; returns its number."""
@@ -125,12 +125,18 @@ class Regions:
         return found if kept else None
 
     def split(self, region: int | str, by: list[tuple[float, float]] | int = 4, picture: np.ndarray | None = None) -> None:
-        """Split a region along a stroke of points (x, y), or into about `by` superpixels of `picture` uint8 `(H, W, 3)`."""
+        """Split a region along a stroke of points (x, y), or into about `by` superpixels of `picture` uint8 `(H, W, 3)`.
+
+        A superpixel of that picture, or a union of some, is split into those it was made of (`hierarchy`).
+        """
         number = self._number(region)
         if isinstance(by, int):
             if picture is None:
                 raise ValueError("splitting into superpixels needs the picture: give it with picture=, or a stroke")
-            self._edit(drawing.split_evenly(self._cut.labels, number, picture, by))
+            inside = self._cut.labels == number
+            parts = hierarchy.parts(picture, inside, by, SEGMENTATIONS)
+            self._edit(drawing.split_evenly(self._cut.labels, number, picture, by) if parts is None else
+                       np.where(inside & (parts != parts[inside].min()), parts + len(self), self._cut.labels))
         else:
             self._edit(drawing.split(self._cut.labels, number, drawing.disc_along(by, 0.5, self.size)))
 
@@ -139,6 +145,11 @@ class Regions:
         numbers = list(dict.fromkeys(map(self._number, regions)))
         on = () if set(numbers) <= self.off else (numbers[0],) if numbers else ()
         return self._edit(drawing.merge(self._cut.labels, numbers), keep=numbers[0], on=on)
+
+    def coarser(self, region: int | str, picture: np.ndarray) -> int:
+        """Merge a region with the neighbour that it looks most like in `picture` uint8 `(H, W, 3)`; returns its number."""
+        number = self._number(region)
+        return self.merge(number, hierarchy.most_similar(self._cut.labels, number, picture))
 
     def remove(self, region: int | str) -> None:
         """Give a region's pixels to the nearest of the others."""

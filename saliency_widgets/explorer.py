@@ -5,7 +5,6 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -16,32 +15,42 @@ from .engine.worker import Worker
 from .granting import SAME, Granting, Wish
 from .layering import Layering
 from .methods.registry import find, methods
+from .model.pictures import open_picture
+from .picturing import Picturing
 from .remembering import Remembering
 from .saliency_map import SaliencyMap
+from .saving import Saving
 from .session import Session
 from .widgets.controls import Params
 from .widgets.face import Face, Hands, close_tree
 from .widgets.words import plain, sentence
 
-WRITERS = {".html": "save_html", ".png": "save_png", ".npz": "save_npz"}  # of export.py
 
-
-class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
+class Explorer(Picturing, Cutting, Layering, Remembering, Granting, Saving, ipywidgets.VBox):
     """A picture with the saliency maps of an image model laid over it, to be asked by touching.
 
-    `model` maps `(N, C, H, W)` to scores `(N, K)`; `img` is a PIL image, a path, a uint8 array `(H, W, 3)` or the
-    input tensor; `labels` are K names. The keywords are those of `Session`. What a hand can do, code can do: assign
-    `image`, `target`, `method`, `params["integrated_gradients"].alpha`; a bad value raises ValueError, TypeError,
-    LookupError or FileNotFoundError and changes nothing. What fails later stands in the status line and in `error`.
+    `model` maps `(N, C, H, W)` to scores `(N, K)`; a list of models gives a `Compare` of them. `img` is a PIL image, a
+    path, a uint8 array `(H, W, 3)` or the input tensor; `labels` are K names. The keywords are those of `Session`. What a
+    hand can do, code can do: assign `image`, `target`, `method`, `params["integrated_gradients"].alpha`; a bad value
+    raises ValueError, TypeError, LookupError or FileNotFoundError and changes nothing. What fails later stands in the
+    status line and in `error`.
     """
 
     image = traitlets.Any(help="the picture as given; assign another one, stale work is cancelled")
     target = traitlets.Any(help="index of the explained class; an index, a label, or None for the most probable")
     contrast = traitlets.Any(None, allow_none=True, help="index of the class to explain against, or None")
+    truth = traitlets.Any(None, allow_none=True, help="index of the picture's true class, or None; shown beside the prediction")
     method = traitlets.Any("grad_cam", help="name of the method, as in methods()")
     error = traitlets.Unicode("", help="what went wrong last, one line; empty when all is well")
 
     _ready = False  # until everything is built, and again after close
+
+    def __new__(cls, model: Any, img: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(model, (list, tuple)):  # several models: a `Compare` of them
+            from .compare import Compare
+
+            return Compare.of(list(model), img, *args, **kwargs)
+        return super().__new__(cls, model, img, *args, **kwargs)
 
     def __init__(self, model: Any, img: Any, labels: Any = None, *, preprocess: Any = "auto", target: Any = None,
                  method: str = "grad_cam", device: Any = None, score: Any = "logit", output: Any = None,
@@ -49,6 +58,7 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
                  mean: Any = None, std: Any = None, space: str = "input", backend: str = "auto"):
         find(method)
         self._lock, self._quiet, self._hand = threading.RLock(), 0, False
+        img = self._begin_picturing(img)
         self.session = Session(model, img, labels, preprocess=preprocess, target=target, device=device, score=score,
                                output=output, contrast=contrast, backgrounds=backgrounds, truth=truth,
                                background=background, mean=mean, std=std, space=space, backend=backend)
@@ -69,9 +79,11 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
             Hands(pick=lambda i: self._by_hand("target", i),
                   search=lambda text: self._by_hand("target", int(text) if text.isdigit() else text),
                   contrast=lambda i: self._by_hand("contrast", i), method=lambda name: self._by_hand("method", name),
-                  run=self._pay, param=self._set_param, point=lambda _: self._ask(hand=True), edit=self._edit,
-                  file=self._open_file, refresh=self.refresh, cancel=self.cancel, pin=self._pin_by_hand,
-                  unpin=self._unpin_by_hand, save=self._saved),
+                  run=self._pay, sheet=self._toggle_sheet, param=self._set_param, edit=self._edit, file=self._open_file,
+                  fill=self._open_fill, point=lambda _: self._ask(hand=True),
+                  picture=lambda number: self._by_hand("index", number),
+                  turn=lambda steps: self._by_hand("index", self._turned(steps)), refresh=self.refresh, cancel=self.cancel,
+                  pin=self._pin_by_hand, unpin=self._unpin_by_hand, save=self._saved),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
             layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
         super().__init__(children=self.face.children)
@@ -80,11 +92,12 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
             self._watch(layer)
         for name in self.params:
             if self.params[name].has_trait("regions"):
-                self.params[name].observe(lambda _, name=name: self._recut(name), ["grid", "regions"])
+                self.params[name].observe(lambda _, name=name: self._recut(name), ["grid", "regions", "count"])
             self.params[name].observe(lambda _: self._ask(), traitlets.All)
             self.params[name].on_refusal(self._say)
         with self._publishing():
             self.image, self.target, self.contrast = img, self.session.target, self.session.contrast
+            self.truth = self.session.truth
             self.method = self._first(method, absent)
             self._show_picture()
             if self.method != method:
@@ -92,6 +105,7 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
             self._show_classes(self.target)
             self.face.method.select(self.method)
         self._ready = True
+        self._show_strip()
         self._ask(hand=True)
 
     # ---- the public face
@@ -125,42 +139,13 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
         """Look at the model anew, forget what was kept for it, and compute the shown map again."""
         self._ask(refresh=True)
 
-    def snapshot(self) -> None:
-        """Display a plain PNG of what is shown, for notebooks that are saved without widget state."""
-        import tempfile
-
-        from IPython.display import Image as Shown
-        from IPython.display import display
-
-        with tempfile.TemporaryDirectory() as folder:
-            display(Shown(data=Path(self.save(Path(folder) / "snapshot.png")).read_bytes()))
-
-    def save(self, path: str | Path) -> Path:
-        """Write a stand-alone page (`.html`), a picture (`.png`) or the raw maps (`.npz`); returns the path."""
-        path = Path(path)
-        if path.suffix.lower() not in WRITERS:
-            raise ValueError(f"cannot tell what to write to {path.name!r}: end it in {', '.join(WRITERS)}")
-        from . import export
-
-        getattr(export, WRITERS[path.suffix.lower()])(self, path)
-        return path
-
-    def _saved(self, what: str) -> tuple[str, bytes] | str:
-        """What the menu "save" asks for: name and bytes of a file, or the code as text."""
-        import tempfile
-
-        if what == "code":
-            return self.code()
-        with tempfile.TemporaryDirectory() as folder:
-            path = self.save(Path(folder) / f"{self.session.name}-{self.method}.{what}")
-            return path.name, path.read_bytes()
-
     def close(self) -> None:
         """Stop computing, end the thread, and close every widget of the Explorer."""
         if not self._ready:
             return super().close()
         self._ready = False
         self._worker.close()
+        self._pictures_worker.close()
         self.session.close()
         self.face.close()
         for held in (self.layout, self.style if self.has_trait("style") else None):
@@ -173,13 +158,13 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
     def _check_image(self, proposal: Any) -> Any:
         if self._ready and not self._quiet:
             with self._told():
-                self.session.load(proposal["value"])
+                return self._taken(proposal["value"])
         return proposal["value"]
 
-    @traitlets.validate("target", "contrast")
+    @traitlets.validate("target", "contrast", "truth")
     def _check_class(self, proposal: Any) -> int | None:
         value = proposal["value"]
-        if value is None and proposal["trait"].name == "contrast":
+        if value is None and proposal["trait"].name != "target":
             return None
         with self._told():
             return self.session.resolve_target(value)
@@ -218,9 +203,17 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
                 self._follow = False
         self._ask()
 
+    @traitlets.observe("truth")
+    def _truth_changed(self, _: Any) -> None:
+        if self._ready:
+            with self._publishing():
+                self._show_classes(self.target)
+
     @traitlets.observe("image")
     def _image_changed(self, change: Any) -> None:
         with self._lock:
+            if self._ready:
+                self._follow_image()
             if self._ready and not self._quiet:
                 self._pending, self._follow, self._paid_for = change["new"], True, None
         self._ask()
@@ -267,6 +260,17 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
                 self._say(refused)
             finally:
                 self._hand = False
+
+    def _open_fill(self, method: str, parameter: str, name: str, data: bytes) -> None:
+        """A file was chosen to fill with; what is wrong with it is said with its name."""
+        try:
+            picture, _ = open_picture(data)
+            picture.filename = name  # the menu says it
+        except Exception as error:
+            refused = ValueError(f"{name}: {sentence(error)}")
+            refused.__cause__ = error
+            return self._say(refused)
+        self._set_param(method, parameter, picture)
 
     def _ask(self, hand: bool = False, refresh: bool = False) -> None:
         """Wish for the map of the state as it is now; it replaces whatever was wished before."""
@@ -316,7 +320,8 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
         return self.session.name, facts, f"preprocessing {how}: {picture.description}" + "".join(f"; {n}" for n in notes)
 
     def _show_picture(self) -> None:
-        self.face.set_picture(self.session.picture.shown)
+        picture = self.session.picture
+        self.face.set_picture(picture.shown, picture.seen, None if picture.photo is None else picture.photo.crop)
         self._show_facts()
 
     def _show_facts(self, *more: str) -> None:
@@ -325,11 +330,13 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
 
     def _show_classes(self, target: int) -> None:
         """The five most probable classes, the explained one among them."""
-        rows, logits = self.session.top(5, include=target), self.session.logits
+        rows = self.session.top(5, [index for index in (target, self.truth) if index is not None])
+        logits = self.session.logits
         exact = [f"{label}: logit {plain(float(logits[i]))}, probability {plain(p, 4)}" for i, label, p in rows]
         found = self._found if self._found is not None and self.method == self._shown_cut else None
         without = None if found is None or found.probabilities is None else [float(found.probabilities[i]) for i, *_ in rows]
-        self.face.classes.show(rows, target, self.contrast, exact, without)
+        cut = self.params[self.method].has_trait("regions")
+        self.face.classes.show(rows, target, self.contrast, exact, without, self.truth, room=cut)
 
     def _names(self) -> list[str]:
         return [self.session.label(i) for i in range(len(self.session.logits))] if self.session.labels is not None else []
@@ -340,8 +347,14 @@ class Explorer(Cutting, Layering, Remembering, Granting, ipywidgets.VBox):
         for name, method in methods().items():
             if method.gradients and self.session.subject.script:
                 why[name] = "a scripted model gives no gradients"
+            elif method.gradients and not self.session.subject.differentiable:
+                why[name] = "this callable gives no gradients"
+            elif method.family == "inside" and not self.session.subject.differentiable:
+                why[name] = "the inside of this model is hidden"
             elif method.positions and self.session.default_layer is None:
                 why[name] = f"no layer with positions, so no {method.title}"
+            elif not self.session.placed(method):
+                why[name] = "where the model looks in the photograph is unknown"
         return why
 
     def _first(self, wanted: str, absent: dict[str, str]) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import threading
 from collections.abc import Mapping
@@ -12,21 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from .colormaps import COLORMAPS, luts
 from .methods.registry import find
 from .saliency_map import SaliencyMap
+from .saved_cut import SwitchedOff, switched_off
 from .widgets.cam import choose_frames, layer_title
 from .widgets.layers import HeatLayer, encode, seen
+from .widgets.stage import encode_picture
 from .widgets.words import evidence
 
 if TYPE_CHECKING:
     from .explorer import Explorer
+    from .what_if import WhatIf
 
 STATIC = Path(__file__).parent / "static"
 # What of a heat layer the page needs as it is; `data` and `regions` travel as base64.
 TRAITS = ("name kind shape dtype vmin vmax unit signed limits words before after opacity threshold sign cmap_index contour "
-          "blend order visible method pinned follow solo selected shared fixed mass view").split()
+          "blend order visible region_names method pinned follow solo selected shared fixed mass view").split()
 
 
 @dataclass(frozen=True)
@@ -104,25 +109,33 @@ def caption(explorer: "Explorer", pair: Shown) -> str:
 def save_npz(explorer: "Explorer", path: str | Path) -> Path:
     """Write the raw values of every map in `explorer.maps`, pinned ones included, the picture, and what they mean.
 
-    Arrays: `<method>` (C, H, W) raw (a pinned map's key is `<method>@<number>`), `<method>.regions` and `<method>.region_scores` where there are regions,
-    `picture` (H, W, 3) uint8, and `facts`, JSON text: per method target, label, score, unit, params, residual.
+    Arrays: `<method>` (C, H, W) raw (a pinned map's name is `<method>@<number>`), `<method>.regions` (H, W) and
+    `<method>.region_scores` (R,) where there are regions, `<method>.off` with the numbers of those that are switched off,
+    `picture` (H, W, 3) uint8, and `facts`, JSON text: per map method, target, label, score, unit, params, residual, and
+    the `names` of regions by number. Where regions cut the photograph, `picture` is that, `seen` (h, w, 3) what the model saw, and `facts` hold the `crop`.
     """
     shown(explorer)
     arrays: dict[str, np.ndarray] = {}
     facts: dict[str, Any] = {}
     with explorer._lock:
-        maps, picture = dict(explorer.maps), explorer.session.picture
+        maps, picture, cuts = dict(explorer.maps), explorer.session.picture, dict(explorer._cuts)
     for name, map in maps.items():
         arrays[name] = map.values
         if map.regions is not None:
             arrays[f"{name}.regions"] = map.regions
         if map.region_scores is not None:
             arrays[f"{name}.region_scores"] = np.asarray(map.region_scores)
-        facts[name] = {"title": map.title, "method": map.method, "target": map.target, "label": map.label, "score": map.score, "unit": map.unit,
-                       "signed": map.signed, "params": plain_params(map),
+        facts[name] = {"title": map.title, "method": map.method, "target": map.target, "label": map.label, "score": map.score,
+                       "unit": map.unit, "signed": map.signed, "params": plain_params(map),
                        "residual": None if map.residual is None else float(map.residual),
                        "evaluations": map.evaluations, "warnings": list(map.warnings)}
+        if name in cuts and map.regions is not None and np.array_equal(cuts[name].labels, map.regions):
+            arrays[f"{name}.off"] = np.array(sorted(cuts[name].off), dtype=np.int64)
+            facts[name]["names"] = {str(number): given for number, given in cuts[name].names.items()}
     about = {"model": explorer.session.name, "preprocessing": picture.description, "maps": facts}
+    if picture.photo is not None:
+        arrays["seen"] = picture.seen
+        about |= {"space": "photo", "crop": picture.photo.crop}
     with open(path, "wb") as file:  # NumPy would append a suffix to one in capitals
         np.savez_compressed(file, picture=picture.shown, facts=np.array(json.dumps(about, ensure_ascii=False)), **arrays)
     return Path(path)
@@ -133,7 +146,7 @@ def save_npz(explorer: "Explorer", path: str | Path) -> Path:
 
 def save_png(explorer: "Explorer", path: str | Path, width: int = 896) -> Path:
     """Write picture and visible layers as the stage paints them, at least `width` wide, with a legend strip below."""
-    from .painting import Looks, compose, legend_strip
+    from .painting import Looks, Off, compose, legend_strip
 
     pairs = shown(explorer)
     canvas = explorer.face.stage.canvas
@@ -143,7 +156,9 @@ def save_png(explorer: "Explorer", path: str | Path, width: int = 896) -> Path:
     looks = Looks(canvas.photo_opacity if canvas.photo_visible else 0.0, canvas.photo_saturation)
     of = {pair.layer: pair for pair in pairs}
     visible = [(one, made_with(of[one.layer].map), of[one.layer].subject) for one in seen(of)]
-    stage = compose(photograph, [layer for layer, *_ in visible], looks, size)
+    cut = switched_off(explorer)
+    off = None if cut is None else Off(cut.mask, np.asarray(Image.open(io.BytesIO(canvas.fill)).convert("RGB")))
+    stage = compose(photograph, [layer for layer, *_ in visible], looks, size, canvas.crop, off)
     legend_strip(stage, visible, explorer.session.name).save(path, "PNG")
     return Path(path)
 
@@ -181,7 +196,9 @@ def film_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any] | None
             dtype, data, low, high = encode(np.asarray(maps[name]))
             frames.append({"name": name, "title": layer_title(known[name]), "shape": list(np.shape(maps[name])), "dtype": dtype,
                            "data": base64_of(data), "vmin": low, "vmax": high})
-        return {"layer": index, "chosen": chosen, "frames": frames, "thumbs": thumbs}
+        picture = explorer.session.picture
+        place = {} if picture.photo is None else {"crop": picture.photo.crop, "seen": base64_of(encode_picture(picture.seen))}
+        return {"layer": index, "chosen": chosen, "frames": frames, "thumbs": thumbs, **place}
     return None
 
 
@@ -193,31 +210,35 @@ def page_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any]:
         traits = {name: getattr(pair.layer, name) for name in TRAITS}
         layers.append({**traits, "data": base64_of(pair.layer.data), "regions": packed_regions(pair.layer.regions)})
     return {
-        "size": list(canvas.size), "picture": base64_of(canvas.picture),
+        "size": list(canvas.size), "picture": base64_of(canvas.picture), "crop": list(canvas.crop), "label": canvas.label,
         "photo": {"opacity": canvas.photo_opacity, "saturation": canvas.photo_saturation, "visible": canvas.photo_visible},
         "regions": packed_regions(canvas.regions), "region_hover": canvas.region_hover,
+        "off": list(canvas.off) if canvas.editable else [], "fill": base64_of(canvas.fill) if canvas.off else "",
         "luts": base64_of(luts()), "colormaps": list(COLORMAPS), "layers": layers, "film": film_data(explorer, pairs),
     }
 
 
-def class_rows(explorer: "Explorer", target: int | None) -> str:
-    """The most probable classes with bars, and the explained one."""
+def class_rows(explorer: "Explorer", target: int | None, found: "WhatIf | None" = None) -> str:
+    """The most probable classes with bars, and the explained one; an arrow leads to what was `found` without what is off."""
     rows = explorer.session.top(5, include=target)
     most = max(probability for *_, probability in rows) or 1.0
+    without = None if found is None else found.probabilities
+    after = {} if without is None else {index: f" → {without[index]:.2f}" for index, *_ in rows}
     return "".join(
-        f'<div class="sw-class{" sw-on" if index == target else ""}"><span title="{escape(label)}">{escape(label)}</span>'
+        f'<div class="sw-class{" sw-on" if index == target else ""}{" sw-changed" if after else ""}">'
+        f'<span title="{escape(label)}">{escape(label)}</span>'
         '<svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="{100 * p / most:.2f}" height="8"/></svg>'
-        f"<span>{p:.2f}</span></div>" for index, label, p in rows)
+        f"<span>{p:.2f}{after.get(index, '')}</span></div>" for index, label, p in rows)
 
 
-def made_block(pair: Shown) -> str:
-    """A map's title, class, unit and parameters, and what is known about how far it can be trusted."""
+def made_block(pair: Shown, cut: SwitchedOff | None = None) -> str:
+    """A map's title, class, unit and parameters, what is known about how far it can be trusted, and what is off."""
     method = find(pair.map.method)
     found = evidence(pair.map, method.family, method.warning)
     made = made_with(pair.map)
     first = f"{pair.subject}, in {pair.map.unit}" + (f" · {made}" if made else "")
-    lines = [first] + ([found.sentence] if found else [])
+    lines = [first] + ([cut.words(pair.map.label)] if cut else []) + ([found.sentence] if found else [])
     return f'<div class="sw-made"><h3>{escape(pair.map.title)}</h3>' + "".join(f"<p>{escape(s)}</p>" for s in lines) + "</div>"
 
 
@@ -265,7 +286,7 @@ def save_html(explorer: "Explorer", path: str | Path) -> Path:
     script = (STATIC / "page.js").read_text("utf-8").replace("</script", "<\\/script")
     style = (STATIC / "page.css").read_text("utf-8")
     sha = {name: base64_of(hashlib.sha256(text.encode()).digest()) for name, text in (("script", script), ("style", style))}
-    first = pairs[0]
+    first, cut = pairs[0], switched_off(explorer)
     picture = explorer.session.picture
     about = [f"{first.map.title} of {first.subject}",
              picture.description + (" (assumed)" if picture.assumed else ""), *picture.notes]
@@ -273,7 +294,8 @@ def save_html(explorer: "Explorer", path: str | Path) -> Path:
         script_hash=sha["script"], style_hash=sha["style"], script=script, style=style, data=packed,
         caption=escape(caption(explorer, first)),
         title=escape(f"{first.map.title} of {first.subject} – {explorer.session.name}"),
-        model=escape(explorer.session.name), about=escape(" · ".join(about)), classes=class_rows(explorer, first.map.target),
-        made="".join(made_block(pair) for pair in pairs), film=FILM if data["film"] else "")
+        model=escape(explorer.session.name), about=escape(" · ".join(about)),
+        classes=class_rows(explorer, first.map.target, cut.found if cut else None),
+        made="".join(made_block(pair, cut if pair is first else None) for pair in pairs), film=FILM if data["film"] else "")
     Path(path).write_text(page, "utf-8", newline="\n")
     return Path(path)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .engine.probe import Blurred, Input, OnPath
+from .contact_sheet import contact_sheet, has_sheet
 from .engine.worker import Cancelled, Ticket
 from .methods.registry import find
-from .model.pictures import to_uint8
+from .path_points import PathPoints
 from .regions import Cut
 from .saliency_map import SaliencyMap
 from .widgets import showing
@@ -82,6 +82,7 @@ class Granting:
                     self.face.method.show(self._shown[0])
             if ticket.newest:
                 self._look_closer(wish)
+                self._show_sheet(wish)
         except TooLong as price:
             if self._wanted(wish):
                 self._ask_first(wish, *price.args)
@@ -183,24 +184,15 @@ class Granting:
         session, params, axis = self.session, wish.params, body.axis
         low, high = params[axis]
         at = float(np.clip(body.point, low, high))
-        if axis == "alpha":
-            baseline = params["baseline"]
-            baseline = baseline[0] if isinstance(baseline, (list, tuple)) else baseline
-            fill = session.inputs.fill(baseline, params.get("seed", 0))
-
-            def named(value: float) -> Input:
-                return OnPath(fill, value)
-        else:
-            named = Blurred
-        picture = to_uint8(session.picture.space.to_pixels(session.inputs.tensor(named(at))))
+        path = PathPoints(session, params, axis)
         known = body.alphas if body.alphas.size else np.array([at])
-        gradient = session.gradient_at(named(float(known[np.abs(known - at).argmin()])), wish.target)
+        gradient = path.gradient(float(known[np.abs(known - at).argmin()]), wish.target)
         total = None
         if params.get("rule") in WINDOWED and at > low:
             part = {**params, axis: (low, at)}  # a part of the window: no evaluation
-            total = session.run(wish.method, part, target=wish.target).heatmap()
+            total = session.run(wish.method, part, target=wish.target).unplaced.heatmap()
         with self._publishing():
-            body.show_point(at, low, picture, None if gradient is None else np.abs(gradient).max(0), total)
+            body.show_point(at, low, path.picture(at), gradient, total)
 
     def _show_stage(self, wish: Wish, body: FilmPanel) -> None:
         """The stage of a film at the playhead, on the stage, too, where it is a map of the picture."""
@@ -210,8 +202,24 @@ class Granting:
         stage = body.show_stage(body.point)
         if stage is not None and "mask" in stage:
             last = stage is body.film[-1]
-            shown = map if last else replace(map, values=stage["mask"][None].astype(np.float32) / 255)
+            there = stage["mask"][None].astype(np.float32) / 255
+            # What the map tells of regions it tells of those that were taken so far.
+            shown = map if last else replace(map, values=there if map.region_scores is None else map.values * (there > 0))
             showing.put(self.face.layers[0], shown, self._subject(wish.target, wish.contrast))
+
+    def _show_sheet(self, wish: Wish) -> None:
+        """Bring the contact sheet up to the map that is shown, while it is open; a map without one closes it."""
+        map, view = self._shown[0], self.face.sheet
+        offered = map is not None and map.final and map.method == wish.method and has_sheet(map)
+        with self._publishing():
+            self.face.method.offer_sheet(offered)
+        if self._sheet_open and not offered:
+            self._sheet_open = False
+        if not self._sheet_open:
+            view.close_sheet()
+        elif map is not self._on_sheet or not view.opened:
+            view.show(contact_sheet(self.session, map), find(map.method).family)
+            self._on_sheet = map
 
     # ---- what is shown of it
 

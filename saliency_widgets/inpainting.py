@@ -7,7 +7,7 @@ import numpy as np
 
 MOST = 0.25  # share of the picture that may be filled in: what surrounds a larger hole says little of it, and it takes seconds
 MARGIN = 8   # pixels around a hole that can matter; the equations reach two
-KEPT = 16    # pictures that are asked for again right away: for the model, and for the eye
+KEPT = 16    # holes that are asked for again right away: for the model, and for the eye
 
 _kept: OrderedDict[tuple, np.ndarray] = OrderedDict()
 
@@ -22,16 +22,16 @@ def inpainted(picture: np.ndarray, off: np.ndarray) -> np.ndarray:
                          f"off: use smaller regions or another fill")
     if not off.any():
         return picture
-    key = (picture.shape, picture.tobytes(), np.packbits(off).tobytes())
+    y, x = np.nonzero(off)
+    box = np.s_[max(0, y.min() - MARGIN):y.max() + MARGIN + 1, max(0, x.min() - MARGIN):x.max() + MARGIN + 1]
+    part, hole, ends = picture[box], off[box], (float(picture.min()), float(picture.max()))
+    key = (part.shape, part.tobytes(), np.packbits(hole).tobytes(), ends)
     if key not in _kept:
         from skimage.restoration import inpaint_biharmonic
 
-        y, x = np.nonzero(off)
-        box = np.s_[max(0, y.min() - MARGIN):y.max() + MARGIN + 1, max(0, x.min() - MARGIN):x.max() + MARGIN + 1]
-        result = picture.copy()
-        grown = inpaint_biharmonic(picture[box], off[box], channel_axis=-1)
-        result[box][off[box]] = np.clip(grown, picture.min(), picture.max())[off[box]]
-        _kept[key] = result
+        _kept[key] = np.clip(inpaint_biharmonic(part, hole, channel_axis=-1), *ends)[hole]
         while len(_kept) > KEPT:
             _kept.popitem(last=False)
-    return _kept[key]
+    result = picture.copy()
+    result[box][hole] = _kept[key]
+    return result

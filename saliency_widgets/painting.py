@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .colormaps import table
+from .hatching import STAGE, Off, bordered, hatched, spread
 
 if TYPE_CHECKING:
     from .widgets.layers import HeatLayer
 
-STAGE = 505  # CSS pixels of the stage that line widths are drawn for
+DIMMED = 0.35  # of the light, where the model does not look
 BEHIND = 0x77 / 255  # the ground of the stage
 # PIL's own font has no sign for these.
 PLAIN = {"−": "-", "–": "-", "α": "alpha", "²": "^2", "×": "x", "≈": "~", "→": "to", "“": '"', "”": '"'}
@@ -112,8 +113,12 @@ def over(base: np.ndarray, top: np.ndarray, blend: str = "normal") -> np.ndarray
     return out
 
 
-def compose(photograph: np.ndarray, layers: Sequence["HeatLayer"], looks: Looks, size: tuple[int, int]) -> Image.Image:
-    """Paint uint8 `photograph` (H, W, 3) and the layers, uppermost by their `order`, at `size` (H, W)."""
+def compose(photograph: np.ndarray, layers: Sequence["HeatLayer"], looks: Looks, size: tuple[int, int],
+            crop: Sequence[float] = (), off: Off | None = None) -> Image.Image:
+    """Paint uint8 `photograph` (H, W, 3) and the layers, uppermost by their `order`, at `size` (H, W), and what is `off`.
+
+    What lies outside of a `crop` (top, left, bottom, right) in pixels of the photograph is dimmed, and the crop outlined.
+    """
     photo = photograph.astype(np.float64) / 255
     native = photo.shape[:2]
     seen = faded(photo, looks.saturation, 1.0) if looks.saturation < 1 else photo
@@ -135,20 +140,33 @@ def compose(photograph: np.ndarray, layers: Sequence["HeatLayer"], looks: Looks,
     for layer in lowest_first:
         if layer.contour:
             base = outlined(base, layer)
+    if off is not None:
+        base = np.where(spread(off.mask, size)[..., None], spread(off.fill, size) / 255, base)
     cut_up = next((layer for layer in layers if layer.kind == "region" and layer.regions), None)
     if cut_up is not None:
         base = bordered(base, np.frombuffer(cut_up.regions["data"], "<u2").reshape(cut_up.regions["shape"]))
+    if off is not None:
+        base = hatched(base, off.mask)
+    if len(crop):
+        base = cropped(base, [edge * size[i % 2] / native[i % 2] for i, edge in enumerate(crop)])
     return Image.fromarray(np.rint(np.clip(base, 0, 1) * 255).astype(np.uint8))
 
 
-def bordered(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Draw the borders between regions of a label map (h, w) as faint white lines, over an opaque picture (H, W, 3)."""
+def cropped(base: np.ndarray, crop: Sequence[float]) -> np.ndarray:
+    """Dim an opaque picture (H, W, 3) outside of a crop (top, left, bottom, right) in its pixels, and outline the crop."""
     height, width = base.shape[:2]
-    large = labels[np.arange(height) * labels.shape[0] // height][:, np.arange(width) * labels.shape[1] // width]
-    edge = np.zeros((height, width), bool)
-    edge[:, 1:] |= large[:, 1:] != large[:, :-1]
-    edge[1:] |= large[1:] != large[:-1]
-    return np.where(edge[..., None], base + 0.28 * (1 - base), base)
+    top, left, bottom, right = (round(edge) for edge in crop)
+    inside = np.zeros((height, width, 1), bool)
+    inside[top:bottom, left:right] = True
+    base = np.where(inside, base, base * (1 - DIMMED))
+    for colour, thick, strength in ((0.0, 3, 0.45), (1.0, 1.25, 1.0)):
+        mask, half = Image.new("L", (width, height)), max(1, round(thick * width / STAGE)) / 2
+        for x0, y0, x1, y1 in ((left, top, right, top), (left, bottom, right, bottom), (left, top, left, bottom),
+                               (right, top, right, bottom)):
+            ImageDraw.Draw(mask).rectangle((x0 - half, y0 - half, x1 + half - 1, y1 + half - 1), fill=255)
+        alpha = np.asarray(mask, float)[..., None] / 255 * strength
+        base = base * (1 - alpha) + colour * alpha
+    return base
 
 
 def crossings(values: np.ndarray, level: float) -> np.ndarray:

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 SEGMENTATIONS = ("slic", "felzenszwalb")
-ABOUT = 100         # superpixels aimed at
+ABOUT = 100         # superpixels, where nothing else is said
+USUAL = 14          # rows and columns of a grid
 MOST = 5000         # regions of an edited map: each is an evaluation
 WINDOWS = 50_000    # more than these no one waits for
 
@@ -26,6 +26,11 @@ class Cut:
         """Whether nothing differs."""
         return (np.array_equal(self.labels, other.labels) and dict(self.names) == dict(other.names)
                 and self.off == other.off)
+
+
+def usual(size: tuple[int, int], cells: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a grid no finer than the usual one: at most one a pixel of a small picture. Others as they are."""
+    return cells if max(cells) > USUAL else (min(cells[0], size[0]), min(cells[1], size[1]))
 
 
 def grid(size: tuple[int, int], rows: int, columns: int) -> np.ndarray:
@@ -76,52 +81,22 @@ def means(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def segment(picture: np.ndarray, how: str, count: int = ABOUT) -> np.ndarray:
-    """Cut a picture uint8 `(H, W, 3)` or `(H, W)` into about `count` superpixels; the same picture gives the same cut.
+    """Cut a picture uint8 `(H, W, 3)` or `(H, W)` into `count` superpixels, or as many as it has.
 
-    "slic" (Achanta et al. 2012) grows compact cells, "felzenszwalb" (Felzenszwalb, Huttenlocher 2004) follows edges;
-    both by scikit-image. Returns int32 `(H, W)` labels 0..R−1; ValueError for another word.
+    "slic" grows compact cells, "felzenszwalb" follows edges (`hierarchy.hierarchy`). The same picture gives the same cut,
+    and up to 250 superpixels cuts are nested: a coarser one's are unions of a finer one's. Returns int32 `(H, W)` labels
+    0..R−1, each region in one piece; ValueError for another word.
     """
+    from .hierarchy import FINE, hierarchy
+
     if how not in SEGMENTATIONS:
         raise ValueError(f"unknown segmentation {how!r}: choose one of {', '.join(SEGMENTATIONS)}, or give a label map")
-    picture = np.ascontiguousarray(picture, dtype=np.uint8)
-    return _segmented(picture.tobytes(), picture.shape, how, count).copy()
+    return hierarchy(picture, how, max(FINE, count)).cut(count)
 
 
-@lru_cache(maxsize=16)
-def _segmented(content: bytes, shape: tuple[int, ...], how: str, count: int) -> np.ndarray:
-    picture = np.frombuffer(content, np.uint8).reshape(shape)
-    picture = np.repeat(picture.reshape(*shape[:2], -1)[..., :1], 3, 2) if picture.size == shape[0] * shape[1] else picture
-    count = min(count, shape[0] * shape[1])
-    return as_labels((_slic if how == "slic" else _felzenszwalb)(picture, count), shape[:2])
-
-
-def _slic(picture: np.ndarray, count: int) -> np.ndarray:
-    from skimage.segmentation import slic
-
-    for compactness in (10, 30, 100):  # in a picture of noise only compact cells survive
-        labels = slic(picture, n_segments=count, compactness=compactness, sigma=1, start_label=0)
-        if len(np.unique(labels)) >= count / 2:
-            break
-    return labels
-
-
-def _felzenszwalb(picture: np.ndarray, count: int) -> np.ndarray:
-    from skimage.segmentation import felzenszwalb
-
-    best, number = None, 0
-    for scale in (1000, 300, 100, 30, 10, 3, 1):  # no parameter of it is a count: finer until there are enough
-        labels = felzenszwalb(picture, scale=scale, sigma=0.8, min_size=max(1, picture[..., 0].size // (4 * count)))
-        found = len(np.unique(labels))
-        if best is None or abs(np.log(found / count)) < abs(np.log(number / count)):
-            best, number = labels, found
-        if found >= count:
-            break
-    return best
-
-
-def resolve(regions: Any, picture: np.ndarray) -> np.ndarray:
-    """A `regions` parameter as labels 0..R−1 int32 `(H, W)`: a segmentation's name, or a label map of the picture's size."""
-    return segment(picture, regions) if isinstance(regions, str) else as_labels(regions, picture.shape[:2])
+def resolve(regions: Any, picture: np.ndarray, count: int = ABOUT) -> np.ndarray:
+    """A `regions` parameter as labels 0..R−1 int32 `(H, W)`: `count` superpixels by name, or a map of the picture's size."""
+    return segment(picture, regions, count) if isinstance(regions, str) else as_labels(regions, picture.shape[:2])
 
 
 def windows(size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ class SaliencyMap:
 
     `values` are raw and signed, `(C, H, W)` in the input space or `(1, h, w)` at the method's own resolution, in
     float32 (float64 for a float64 model); nothing is clipped, rescaled or normalised. `unit` is that of one value.
-    `estimate` says which way pictures with changed regions went, and what that was estimated to save.
+    `estimate` says which way pictures with changed regions went, and what that was estimated to save. `input_size` (H, W) is
+    that of the model's input; where the session works on the photograph, `photo_size` is the photograph's, and `crop` (top,
+    left, bottom, right) in its pixels is where these values lie in it, None for values of the whole photograph.
     """
 
     values: np.ndarray
@@ -54,11 +56,19 @@ class SaliencyMap:
     regions: np.ndarray | None = None
     region_scores: np.ndarray | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    photo_size: tuple[int, int] | None = None
+    crop: tuple[float, float, float, float] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the picture that the map is shown on: the photograph's, or else the model's input's."""
+        return self.photo_size or tuple(self.input_size)
 
     def heatmap(self, reduce: str = "sum", sign: str = "both", clip: float | None = None,
                 size: tuple[int, int] | None = None, view: str | None = None) -> np.ndarray:
         """Reduce the channels, choose the sign, resize bilinearly and clip, in this order.
 
+        A map that lies in a crop of the photograph is placed there, at the photograph's size, with zeros around it.
         `clip` is a percentile (0 to 100] of the absolute values; `size` is (H, W); `view` names a preset
         (signed, simonyan, pair, shap, cam) that sets the first three. Returns float32 `(H, W)`; ValueError for
         an unknown word.
@@ -77,14 +87,22 @@ class SaliencyMap:
         flat = {"sum": values.sum(0), "abs_sum": np.abs(values).sum(0), "abs_max": np.abs(values).max(0)}[reduce]
         flat = {"both": lambda v: v, "positive": lambda v: np.maximum(v, 0),
                 "negative": lambda v: np.minimum(v, 0), "absolute": np.abs}[sign](flat)
-        if size is not None and tuple(size) != flat.shape:
-            if len(tuple(size)) != 2 or min(size) < 1:
-                raise ValueError(f"size is (height, width) in pixels, got {size!r}")
+        if size is not None and (len(tuple(size)) != 2 or min(size) < 1):
+            raise ValueError(f"size is (height, width) in pixels, got {size!r}")
+        if self.crop is not None:
+            size = tuple(size or self.size)
+            flat = placed(flat, size, tuple(edge * size[i % 2] / self.size[i % 2] for i, edge in enumerate(self.crop)))
+        elif size is not None and tuple(size) != flat.shape:
             flat = upsample(flat, tuple(size))
         if clip is not None:
             limit = np.percentile(np.abs(flat), clip)
             flat = np.clip(flat, -limit, limit)
         return flat.astype(np.float32)
+
+    @property
+    def unplaced(self) -> SaliencyMap:
+        """The same map by itself, as one of the model's input: without a place in the photograph."""
+        return self if self.crop is None else replace(self, crop=None, photo_size=None)
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.values.shape))
@@ -92,7 +110,7 @@ class SaliencyMap:
         return f"<SaliencyMap {self.method} of {self.label!r}, {shape} {self.unit}{judged}>"
 
     def to_pil(self, size: tuple[int, int] | None = None, cmap: str | None = None, **view: Any):
-        """Paint the map alone with a colour map, as a PIL picture of `size` (H, W), by default the input's.
+        """Paint the map alone with a colour map, as a PIL picture of `size` (H, W), by default that of the picture.
 
         Signed maps are centred at zero. `cmap` is a name known to `saliency_widgets.colormaps`; the other
         keywords are those of `heatmap`.
@@ -102,7 +120,7 @@ class SaliencyMap:
         from .colormaps import table
 
         view.setdefault("sign", self.default_sign)
-        heat = self.heatmap(size=size or self.input_size, **view)
+        heat = self.heatmap(size=size or self.size, **view)
         signed = bool((heat < 0).any()) or (self.signed and view["sign"] == "both")
         limit = float(np.abs(heat).max()) or 1.0
         share = (heat / limit + 1) / 2 if signed else heat / limit
@@ -120,6 +138,8 @@ class SaliencyMap:
                      "score": self.score, "unit": self.unit, "params": repr(dict(self.params)),
                      "residual": np.nan if self.residual is None else self.residual}
             regions = {} if self.regions is None else {"regions": self.regions, "region_scores": self.region_scores}
+            if self.photo_size is not None:
+                facts |= {"photo_size": self.photo_size, "crop": self.crop or (0.0, 0.0, *map(float, self.photo_size))}
             np.savez_compressed(path, values=self.values, **facts, **regions)
         elif path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
             self.to_pil(**view).save(path)
@@ -133,3 +153,23 @@ def upsample(flat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     shrinking = size[0] < flat.shape[0] or size[1] < flat.shape[1]
     tensor = torch.from_numpy(np.ascontiguousarray(flat))[None, None]
     return F.interpolate(tensor, size=size, mode="bilinear", align_corners=False, antialias=shrinking)[0, 0].numpy()
+
+
+def placed(flat: np.ndarray, size: tuple[int, int], crop: tuple[float, float, float, float]) -> np.ndarray:
+    """Resize `(h, w)` bilinearly into a crop (top, left, bottom, right) of a picture of `size` (H, W), zeros around it.
+
+    A crop on whole pixels has exactly what `upsample` gives for its size.
+    """
+    down, across = (_weights(flat.shape[axis], size[axis], crop[axis], crop[axis + 2]) for axis in (0, 1))
+    return down @ flat @ across.T
+
+
+def _weights(count: int, length: int, start: float, end: float) -> np.ndarray:
+    """What each of `length` pixels takes of `count` values that lie from `start` to `end`: `(length, count)`."""
+    middles = np.arange(length) + 0.5
+    scale = count / (end - start)
+    at = (middles - start) * scale
+    weights = np.maximum(0, 1 - np.abs(at[:, None] - (np.arange(count) + 0.5)) / max(1.0, scale))
+    weights *= ((middles > start) & (middles < end))[:, None]
+    total = weights.sum(1, keepdims=True)
+    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +10,8 @@ import torch
 
 from . import kernels
 from .engine.inputs import FILL_BLUR, Inputs
-from .engine.probe import Fill, Input, OnPath, Score, log_probabilities
-from .engine.runner import LARGE_OUTPUT, Progress, Runner, Stopping
+from .engine.probe import Input, OnPath, Score, log_probabilities
+from .engine.runner import LARGE_OUTPUT, Progress, Stopping
 from .engine.stats import Stats
 from .engine.subject import ModelChanged, Subject
 from .methods import Method, find
@@ -22,36 +20,27 @@ from .methods.protocol import Context, Draft, Knowledge, Round
 from .model.clone import has_own_hooks
 from .model.head import find_head
 from .model.labels import Labels
-from .model.layers import Layer, default_cam_layer, find_layer, trace_layers, two_runs
-from .model.outputs import ScoreFunction, ends_in_softmax, read_scores
+from .model.layers import Layer, find_layer
+from .model.outputs import ScoreFunction
 from .model.preprocessing import Picture, load_picture
+from .opened import Opened, opened
 from .saliency_map import SaliencyMap
 from .what_if import WhatIf, off_pixels, without
 
 SCORES = ("logit", "probability", "log_probability", "margin")
-SPACES = ("input", "pixel")
+SPACES = ("input", "pixel", "photo")
 PATIENCE = 3  # how often a map is begun again because the model changed while it was computed
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A picture with what its set-up found: layers in execution order, scores `(K,)`, and the runner on it."""
-
-    picture: Picture
-    inputs: Inputs
-    layers: tuple[Layer, ...]
-    default_layer: str | None
-    scores: torch.Tensor
-    softmaxed: bool
-    runner: Runner
-    references: Callable[[], tuple[tuple[Fill, ...], str]]
 
 
 class Session:
     """Explain `model` on `img` without a face; runs on the caller's thread under the model's lock.
 
-    `img` is a PIL image, a path, a uint8 array `(H, W, 3)` or the model's input tensor. The keywords are those of
-    `Explorer`. Raises ValueError, TypeError, LookupError or FileNotFoundError that name what was wrong and what to do.
+    `model` is a network, or any function from a batch of pictures, a torch tensor `(N, C, H, W)` with any N, to scores
+    `(N, K)` as a tensor, an array or rows of numbers: without gradients it serves the methods of forward passes. `img` is a
+    PIL image, a path, a uint8 array `(H, W, 3)` or the model's input tensor. The keywords are those of `Explorer`. With
+    `space="photo"` regions cut the photograph in its own pixels, and preprocessing comes after the fill; `"pixel"` gives
+    gradients per pixel value. Raises ValueError, TypeError, LookupError or FileNotFoundError that name what was wrong and
+    what to do.
     """
 
     def __init__(self, model: Any, img: Any, labels: Sequence[str] | Mapping[int, str] | None = None, *,
@@ -85,33 +74,19 @@ class Session:
     # ---- the picture and what the model says of it
 
     def _open(self, picture: Picture) -> Opened:
-        subject = self.subject
-        inputs = Inputs(picture, subject.device, subject.dtype, self._kernels)
-        x = inputs.image[None].clone()
-        with subject.running(gradients=False):
-            if subject.cloned:
-                layers, output = trace_layers(subject.clone, x, subject.select)
-                scores = read_scores(output, subject.select)
-            else:
-                layers, scores = (), subject.scores(x)
-        self.stats.setup_samples += 1 + two_runs(layers)
-        scores = scores[0].detach().clone()
-        if not bool(torch.isfinite(scores).all()):
-            raise ValueError("the model's output for this picture holds NaN or infinity: check its weights and preprocess=")
-        return Opened(picture, inputs, tuple(layers), default_cam_layer(layers, scores.numel()), scores,
-                      ends_in_softmax(scores[None]), Runner(subject, inputs, layers, self.stats),
-                      cache(lambda: inputs.references(self.backgrounds, self.load)))
+        return opened(self.subject, picture, self._kernels, self.stats,
+                      lambda inputs: inputs.references(self.backgrounds, lambda img: load_picture(img, **self._loading)))
 
     def load(self, img: Any) -> Picture:
         """Prepare a picture as this session would, without opening it; raises what a wrong one raises."""
-        return load_picture(img, **self._loading)
+        return load_picture(img, photo=self.space == "photo", **self._loading)
 
     @property
     def image(self) -> Any:
         """The picture as the model saw it, a PIL image; assign anything `Session` takes to explain another one."""
         from PIL import Image
 
-        return Image.fromarray(self._opened.picture.shown)
+        return Image.fromarray(self._opened.picture.seen)
 
     @image.setter
     def image(self, img: Any) -> None:
@@ -161,19 +136,21 @@ class Session:
         """The probabilities `(K,)` that scores `(K,)` of any picture mean."""
         return (scores if self._opened.softmaxed else log_probabilities(scores[None])[0].exp()).cpu().numpy()
 
-    def top(self, count: int = 5, include: int | None = None) -> list[tuple[int, str, float]]:
-        """The most probable classes as (index, label, probability); `include` takes the last row if it is not among them."""
-        chances = self.probabilities
+    def top(self, count: int = 5, include: int | Sequence[int] | None = None) -> list[tuple[int, str, float]]:
+        """The most probable classes as (index, label, probability); those to `include` take the last rows if not among them."""
+        chances, wanted = self.probabilities, [include] if isinstance(include, int) else list(include or ())
         order = np.argsort(-chances, kind="stable")[:count].tolist()
-        if include is not None and include not in order:
-            order[-1] = include
-        return [(i, self.label(i), float(chances[i])) for i in order]
+        for index in dict.fromkeys(w for w in wanted if w not in order):
+            order.remove(next(i for i in reversed(order) if i not in wanted))
+            order.append(index)
+        return [(i, self.label(i), float(chances[i])) for i in sorted(order, key=lambda i: (-chances[i], i))]
 
     @property
     def name(self) -> str:
         """The model's name: its `name` attribute where that is a string, else its class."""
-        own = getattr(self.subject.model, "name", None)
-        return own if isinstance(own, str) and own else type(self.subject.model).__name__
+        model = self.subject.model
+        own = next((n for n in (getattr(model, "name", None), getattr(model, "__name__", None)) if isinstance(n, str) and n), "")
+        return own if own and own != "<lambda>" else type(model).__name__
 
     @property
     def device(self) -> torch.device:
@@ -190,7 +167,9 @@ class Session:
             notes.append("the model's own hooks run on the working copy")
         if self.subject.script:
             notes.append("a scripted model runs as it is: forward-only methods")
-        if self.subject.reason and not self.subject.script:
+        if not self.subject.differentiable and not self.subject.script:
+            notes.append("a callable without gradients: forward-only methods")
+        elif self.subject.reason and not self.subject.script:
             notes.append(f"full forwards only: {self.subject.reason}")
         return tuple(notes)
 
@@ -252,9 +231,19 @@ class Session:
         if method.gradients and self.subject.script:
             raise ValueError(f"{method.name} needs the model's modules and gradients, which a scripted model hides: "
                              f"use leave_one_out, or give the original model")
+        if method.gradients and not self.subject.differentiable:
+            raise ValueError(f"{method.name} needs gradients, and this callable's scores have none with respect to its input: "
+                             f"use leave_one_out, occlusion, lime or rise, or give the network itself")
         if method.positions and self.default_layer is None:
             raise ValueError(f"this model has no layer with positions (channels × height × width, or patches) for {method.name}: "
                              f"use gradient, integrated_gradients or leave_one_out")
+        if not self.placed(method):
+            raise ValueError(f"{method.name} maps the model's input, and where that lies in the photograph is unknown "
+                             f"({self.picture.photo.unknown}): use a method that cuts, such as leave_one_out, or space=\"input\"")
+
+    def placed(self, method: Method) -> bool:
+        """Whether it is known where a method's map lies in the picture that is shown."""
+        return self.picture.photo is None or method.cuts or self.picture.photo.crop is not None
 
     def map(self, name: str, *, target: int | str | None = None, **params: Any) -> SaliencyMap:
         """The map of method `name` for `target` (default: the session's), with the method's parameters.
@@ -354,7 +343,11 @@ class Session:
             residual=draft.residual, last_change=draft.last_change, standard_error=draft.standard_error,
             coverage=None if draft.coverage is None else str(draft.coverage), warnings=draft.warnings, evaluations=progress.done,
             seconds=time.perf_counter() - started, estimate=str(self.stats.estimate or ""), final=final, regions=draft.regions,
-            region_scores=draft.region_scores, details=draft.details)
+            region_scores=draft.region_scores, details=draft.details, **self._place(method))
+
+    def _place(self, method: Method) -> dict[str, Any]:
+        photo = self.picture.photo
+        return {} if photo is None else {"photo_size": photo.size, "crop": None if method.cuts else photo.crop}
 
     def refine(self, name: str, *, tolerance: float = 0.02, limit: int = 1024, **params: Any) -> SaliencyMap:
         """Double `steps` until the residual is below `tolerance`, up to `limit` steps; returns the last map."""

@@ -24,8 +24,9 @@ class WhatIf:
     """The model's answer to the picture without some regions.
 
     `logits` and `probabilities` `(K,)` (None for a score of one's own or outputs too large to keep), the explained `score`,
-    its `change` from the whole picture in `unit`s, the target's probability `before` and `after`, the `picture` as the model
-    saw it, uint8 `(H, W, 3)`, and the pixels that are `off`, bool `(H, W)`.
+    its `change` from the whole picture in `unit`s, the target's probability `before` and `after`, the `picture` that was cut,
+    uint8 `(H, W, 3)`, its pixels that are `off`, bool `(H, W)`, and what the model has `seen` of it, uint8 `(h, w, 3)`: the same,
+    unless the photograph is cut and prepared afterwards.
     """
 
     logits: np.ndarray | None
@@ -37,6 +38,7 @@ class WhatIf:
     after: float | None
     picture: np.ndarray
     off: np.ndarray
+    seen: np.ndarray
 
     @property
     def drop(self) -> float:
@@ -73,12 +75,13 @@ def _run(context: Context, session: Session, off: np.ndarray, fill: Any, seed: i
         raise ValueError(f"the pixels that are off must be bool of the picture's size {shown.shape[:2]}, "
                          f"got {off.dtype} of {off.shape}")
     whole = Evaluation(torch.from_numpy(session.logits))
-    name, found, seen = context.fill(fill, seed, sigma), whole, shown
+    name, found, cut, seen = context.fill(fill, seed, sigma), whole, shown, session.picture.seen
     if off.any():
         labels = inputs.add_labels(off.astype(np.int32))
         masked = context.without(labels, (1,), name)
         ((_, found),) = yield Round([context.forward(masked)])
-        seen = np.where(off[..., None], to_uint8(session.picture.space.to_pixels(inputs.tensor(masked))), shown)
+        cut = inputs.cut(masked)
+        seen = cut if inputs.cutout is None else to_uint8(session.picture.space.to_pixels(inputs.tensor(masked)))
         inputs.forget_labels(labels)  # the evaluation is known by its pixels
     score, before = context.score_of(found), context.score_of(whole)
     if not np.isfinite(score):
@@ -87,4 +90,4 @@ def _run(context: Context, session: Session, off: np.ndarray, fill: Any, seed: i
     yield WhatIf(
         None if logits is None else logits.numpy(), None if logits is None else session.chances(logits), score,
         score - before, context.score.unit, context.chance(whole), context.chance(found),
-        seen.astype(np.uint8), off)
+        cut, off, seen)

@@ -53,6 +53,7 @@ def everything(seed: int = 0, **keywords: Any) -> Everything:
 _FEW = {"steps": 4, "n": 24, "iterations": 3, "limit": 5, "mask_size": 8}
 _SPECIAL = {
     "smoothgrad": {"n": 2}, "expected_gradients": {"n": 6}, "rise": {"n": 8, "grid": 4}, "leave_one_out": {"grid": 3},
+    "interactions": {"grid": 3}, "greedy_order": {"grid": 3, "steps": 3},
     "blur_ig": {"steps": 4, "sigma": (0.0, 4.0), "sigma_max": 4.0}, "guided_ig": {"steps": 3},
 }
 

@@ -24,6 +24,22 @@ def test_a_click_has_no_rate_and_a_panel_waits_for_its_last_picture():
     assert figures(found, "look", "pointerup", False)["delay"] == 10.0
 
 
+def test_class_bars_are_there_when_they_stay():
+    log = [["pointerup", 100.0], ["bars", 130.0, "old numbers, new ticks"], ["bars", 160.0, "new"], ["bars", 170.0, "longer"],
+           ["bars", 190.0, "new"]]
+    found = {**FOUND, "log": log, "bars": "new", "before": "old"}
+    assert figures(found, "bars", "pointerup", False) == {"first": 30.0, "delay": 90.0, "bytes": 0, "evaluations": 65}
+    with pytest.raises(Unseen, match="nothing new"):
+        figures({**found, "bars": "new", "before": "new"}, "bars", "pointerup", False)
+
+
+def test_the_drop_of_a_drawing_counts_from_the_first_move():
+    log = [["dragged", 100.0], ["tag", 150.0, "7"], ["tag", 155.0, "7"], ["dragged", 180.0], ["tag", 190.0, "8"],
+           ["dragged", 200.0], ["tag", 260.0, "9"], ["tag", 300.0, "10"]]
+    assert figures({**FOUND, "log": log}, "tag", "dragged", True) == {
+        "first": 50.0, "delay": 100.0, "rate": 20.0, "events": 20.0, "bytes": 0, "evaluations": 65}
+
+
 @pytest.mark.parametrize("change, words", [
     ({"log": [e for e in DRAG if e[0] != "slid"]}, "no slid reached"), ({"log": DRAG[:1] + DRAG[-1:]}, "no drag"),
     ({"painted": "9 2"}, "nothing new"), ({"painted": "6 2"}, "before the last position"), ({"stage": False}, "looks as before"),

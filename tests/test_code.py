@@ -82,7 +82,8 @@ def test_the_session_keywords_are_written_and_what_is_yours_is_named():
     ex.params["expected_gradients"].backgrounds = ["black"]
     ex.method = "expected_gradients"
     code = ex.code()
-    assert "session = sw.Session(model, img, " in code and 'backgrounds=["black"]' in code and 'backgrounds=["white", "noise"]' in code
+    assert "session = sw.Session(model, img, " in code
+    assert 'backgrounds=["black"]' in code and 'backgrounds=["white", "noise"]' in code
     np.testing.assert_array_equal(executed(code, small(), img).values, ex.maps["expected_gradients"].values)
     ex.close()
 
@@ -90,7 +91,8 @@ def test_the_session_keywords_are_written_and_what_is_yours_is_named():
         return output.max(1).values
 
     ex = Explorer(small(), img, score=brightest)
-    assert "score = ...  # yours, as you gave it to the Explorer: a function brightest" in ex.code() and "target=" not in ex.code()
+    assert "score = ...  # yours, as you gave it to the Explorer: a function brightest" in ex.code()
+    assert "target=" not in ex.code()
     ex.params["integrated_gradients"].baseline = torch.zeros(3, 100, 100, dtype=torch.float64)
     ex.close()
 
@@ -99,7 +101,8 @@ def test_an_array_that_is_too_large_is_named(ex):
     from saliency_widgets.as_code import Code
 
     code = Code()
-    assert code.say("fill", np.zeros((3, 200, 200))) == "fill" and code.say("fill", [1, (2,), {"a": None}]) == '[1, (2,), {"a": None}]'
+    assert code.say("fill", np.zeros((3, 200, 200))) == "fill"
+    assert code.say("fill", [1, (2,), {"a": None}]) == '[1, (2,), {"a": None}]'
     assert code.made == ["fill = ...  # yours, as you gave it to the Explorer: array (3, 200, 200) float64"]
     assert code.say("fill", np.zeros(3)) == "fill_2" and "np.load(" in code.made[1]
 

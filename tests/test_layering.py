@@ -142,7 +142,8 @@ def test_a_view_shows_the_preset_without_evaluation(ex, view):
     layer.view = view
     expected = map.heatmap(view=view, size=(32, 32))
     np.testing.assert_allclose(layer.decode(), expected, atol=np.ptp(expected) / 65535)
-    assert layer.signed == (view in ("signed", "shap")) and layer.cmap == {"pair": "grey"}.get(view, "signed" if layer.signed else "magma")
+    assert layer.signed == (view in ("signed", "shap"))
+    assert layer.cmap == {"pair": "grey"}.get(view, "signed" if layer.signed else "magma")
     assert ex.session.stats.forward_samples == 0 and layer.words
     ex.params["integrated_gradients"].alpha = (0.0, 0.5)
     ex.wait()

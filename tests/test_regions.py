@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saliency_widgets import hierarchy
 from saliency_widgets import regions as R
 
 from .small import pixels
@@ -42,7 +43,7 @@ def test_superpixels_label_every_pixel_from_0_and_repeat(how, name):
     labels = R.segment(PICTURES[name], how)
     assert labels.shape == (64, 48) and labels.dtype == np.int32
     assert set(np.unique(labels)) == set(range(labels.max() + 1))
-    R._segmented.cache_clear()
+    hierarchy._kept.clear()
     np.testing.assert_array_equal(R.segment(PICTURES[name], how), labels)
     if (how, name) != ("felzenszwalb", "flat"):  # which has no edge to follow: one region
         assert 50 <= labels.max() + 1 <= 200
@@ -69,6 +70,11 @@ def test_a_grey_picture_is_cut_as_its_rgb_copy():
     grey = pixels((32, 32))[..., 0]
     for how in R.SEGMENTATIONS:
         np.testing.assert_array_equal(R.segment(grey, how), R.segment(np.repeat(grey[..., None], 3, 2), how))
+
+
+def test_a_usual_grid_has_one_cell_a_pixel_of_a_small_picture():
+    assert R.usual((8, 20), (14, 14)) == (8, 14) and R.usual((224, 224), (14, 7)) == (14, 7)
+    assert R.usual((8, 8), (15, 15)) == (15, 15), "which grid() refuses in words"
 
 
 def test_an_unknown_segmentation_is_named():

@@ -42,7 +42,8 @@ def both():
 @given(target=st.integers(0, 4), contrast=st.none() | st.integers(0, 4), method=st.sampled_from(
     ["grad_cam", "integrated_gradients", "gradient", "leave_one_out"]), params=PARAMS, looks=LOOKS,
     pins=st.lists(st.tuples(st.integers(0, 4), LOOKS, st.booleans()), max_size=2), cut=st.booleans(),
-    photograph=st.tuples(SHARE, st.sampled_from([0.0, 0.4, 1.0]), st.booleans()), view=st.sampled_from([(1, 0, 0), (2, -0.5, -0.25)]))
+    photograph=st.tuples(SHARE, st.sampled_from([0.0, 0.4, 1.0]), st.booleans()),
+    view=st.sampled_from([(1, 0, 0), (2, -0.5, -0.25)]))
 def test_what_was_set_comes_back(both, target, contrast, method, params, looks, pins, cut, photograph, view):
     ex, ex2 = both
     ex.state = {"version": 1}
@@ -107,7 +108,8 @@ def test_what_is_not_known_is_said_and_left_out(ex):
     with pytest.warns(UserWarning) as told:
         ex.state = state
     words = str(told[0].message)
-    assert all(word in words for word in ("'sound'", "'speed'", "'tarot'", "'glow'")) and "not known here" in ex.face.status.text.value
+    assert all(word in words for word in ("'sound'", "'speed'", "'tarot'", "'glow'"))
+    assert "not known here" in ex.face.status.text.value
     assert ex.wait() and ex.params["grad_cam"].layer == "conv1" and ex.maps["grad_cam"].details["layer"] == "conv1"
 
 

@@ -11,7 +11,11 @@ export interface Events {
     | { action: "region"; region: number }
     | { action: "zoom"; factor: number }
     | { action: "grid" | "bare" | "swipe"; on: boolean }
-    | { action: "hello" };
+    | { action: "hello" }
+    /** Point at (x, y) in shares of the picture, or nowhere. */
+    | { action: "point"; at: { x: number; y: number } | null }
+    /** Show this part of the picture. */
+    | { action: "look"; scale: number; x: number; y: number };
   /** The stage's tool, zoom and modes changed. */
   "sw-view": ViewInfo;
 }

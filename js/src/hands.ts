@@ -26,6 +26,8 @@ export interface Wishes {
   enter(): void;
   help(): void;
   drop(file: File): void;
+  /** The next picture (1) or the previous one (−1). */
+  turn(steps: number): void;
   dropping(on: boolean): void;
 }
 
@@ -143,6 +145,7 @@ function bindKeys(focusable: HTMLElement, wish: Wishes, signal: AbortSignal): vo
     else if (e.key === "+" || e.key === "=") wish.zoom(1.5, 0.5, 0.5);
     else if (e.key === "-") wish.zoom(1 / 1.5, 0.5, 0.5);
     else if (e.key === "0") wish.fit();
+    else if (e.key === "PageUp" || e.key === "PageDown") wish.turn(e.key === "PageDown" ? 1 : -1);
     else if (e.key === "Escape") wish.escape();
     else if (e.key === "Enter") {
       if (e.shiftKey) return false;
@@ -160,7 +163,9 @@ function bindKeys(focusable: HTMLElement, wish: Wishes, signal: AbortSignal): vo
   window.addEventListener(
     "keydown",
     (e) => {
-      if (e.target === focusable && handle(e)) {
+      // Pasting is the browser's: it must reach us as an event, and the notebook not at all.
+      if (e.target === focusable && (e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "v") e.stopImmediatePropagation();
+      else if (e.target === focusable && handle(e)) {
         e.preventDefault();
         e.stopImmediatePropagation();
       }
@@ -185,6 +190,17 @@ function bindDrop(el: HTMLElement, wish: Wishes, signal: AbortSignal): void {
       },
       { signal },
     );
+  el.addEventListener(
+    "paste",
+    (e) => {
+      const file = e.clipboardData?.files[0];
+      if (!file) return;
+      e.preventDefault();
+      e.stopPropagation();
+      wish.drop(file);
+    },
+    { signal },
+  );
   on("dragenter", () => wish.dropping(++depth > 0));
   on("dragover", (e) => {
     if (e.dataTransfer) e.dataTransfer.dropEffect = "copy";

@@ -1,6 +1,7 @@
 // Painting photograph, grey and heat layers. Maps become small canvases once; opacity and zoom only redraw them.
 import { paintField } from "./colormap";
 import { contour, outlines, toPath } from "./contour";
+import { drawCrop } from "./crop";
 import { OffPainter } from "./cut";
 import { valueAt } from "./decode";
 import { massCut } from "./mass";
@@ -112,6 +113,7 @@ export class Painter {
         x.restore();
       });
     }
+    if (state.crop && !look.bare) drawCrop(x, w, h, look.ratio, look.view, state.size, state.crop);
     if (look.grid) pixelGrid(x, w, h, state.size, look);
     x.setTransform(1, 0, 0, 1, 0, 0);
   }

@@ -16,7 +16,8 @@ const KEYS: [string, string][] = [
   ["[ ] < > F Del O", "brush size; shrink, grow, split in four, remove; all on"],
   ["N, Shift-click", "regions: name, and what else can be done to one"],
   ["Esc", "stop the running evaluation, or leave"],
-  ["drop a file", "explain another picture"],
+  ["PgUp PgDn", "previous, next picture"],
+  ["drop, paste", "explain another picture"],
 ];
 
 export function helpPanel(close: () => void): HTMLElement {

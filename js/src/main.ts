@@ -1,10 +1,13 @@
 // The one bundle of all our widgets: the trait `role` says what to draw.
 import { hear, tell } from "./bus";
 import { lutAt } from "./colormap";
+import type { Crop } from "./crop";
 import { decodeRegions, typed } from "./decode";
+import { bindFills } from "./fills";
 import { mountFilm } from "./film";
 import { mountLegend } from "./legend";
 import { mountLine } from "./line";
+import { mountLink } from "./link";
 import { mountRanks } from "./ranks";
 import type { Model } from "./models";
 import { LayerSet, pictureFrom } from "./models";
@@ -13,6 +16,7 @@ import type { Photograph } from "./rows";
 import { mountRows } from "./rows";
 import { mountSave } from "./save";
 import { mountStage } from "./stage";
+import { mountScreen, mountStrip } from "./strip";
 import { mountTools } from "./tools";
 import type { CutState, StageState } from "./types";
 
@@ -63,6 +67,7 @@ function renderStage({ model, el, signal }: Context): void {
       ...(looks() as StageState),
       size: model.get("size"),
       picture: null,
+      crop: null,
       layers: [],
       regions: decodeRegions(model.get("regions")),
       cut: cut(),
@@ -85,18 +90,25 @@ function renderStage({ model, el, signal }: Context): void {
     },
     signal,
   );
-  const send = async (file: File) => {
+  const send = async (file: File, fill = false) => {
     if (file.size > LARGEST_DROP) return;
     const bytes = await file.arrayBuffer();
-    if (!signal.aborted) model.send?.({ kind: "drop", name: file.name }, undefined, [bytes]);
+    if (!signal.aborted) model.send?.({ kind: "drop", name: file.name, fill }, undefined, [bytes]);
   };
+  const pointAt = (at: { x: number; y: number } | null) => {
+    const [rows, columns] = model.get("size") as [number, number];
+    const inside = (share: number, n: number) => Math.min(n - 1, Math.max(0, Math.floor(share * n)));
+    stage.setProbe(at && { x: inside(at.x, columns), y: inside(at.y, rows) });
+  };
+  bindFills(el, (file) => void send(file, true), signal);
   let generation = 0;
   const picture = async () => {
     const mine = ++generation;
     const size = model.get("size") as [number, number];
+    const crop = (model.get("crop").length ? model.get("crop") : null) as Crop | null;
     const shown = await pictureFrom(model.get("picture")).catch(() => null);
     if (mine !== generation || signal.aborted) return;
-    stage.update({ picture: shown, size });
+    stage.update({ picture: shown, size, crop });
     if (mine === 1) look();
     else saveView();
   };
@@ -110,6 +122,7 @@ function renderStage({ model, el, signal }: Context): void {
   };
   follow(model, ["fill"], () => void loadFill(), signal);
   follow(model, ["editable", "off", "history", "chosen"], () => stage.update({ cut: cut() }), signal);
+  follow(model, ["swipe"], () => stage.setSwipe(model.get("swipe")), signal);
   follow(model, ["sketch"], () => stage.answered(model.get("sketch")), signal);
   follow(model, ["picture"], () => void picture(), signal);
   follow(model, ["region_hover", "photo_opacity", "photo_saturation", "photo_visible", "label", "help"], () => stage.update(looks()), signal);
@@ -130,11 +143,14 @@ function renderStage({ model, el, signal }: Context): void {
       else if (wish.action === "grid") stage.setGrid(wish.on);
       else if (wish.action === "bare") stage.setBare(wish.on);
       else if (wish.action === "swipe") stage.setSwipe(wish.on);
+      else if (wish.action === "look") stage.look(wish);
+      else if (wish.action === "point") pointAt(wish.at);
       else stage.announce();
     },
     signal,
   );
   stackUnder(el, stage.onTransform, signal);
+  if (model.get("swipe")) stage.setSwipe(true);
   nameControls(el, signal);
   void picture();
   void loadFill();
@@ -194,7 +210,7 @@ function renderReadout({ model, el, signal }: Context): void {
 function renderTools({ el, signal }: Context): void {
   const tools = mountTools(el, (wish) => tell(el, "sw-do", wish));
   hear(el, "sw-view", (info) => tools.show(info), signal);
-  tools.show({ tool: "probe", grid: false, bare: false, swipe: false, scale: 1, edits: null });
+  tools.show({ tool: "probe", grid: false, bare: false, swipe: false, scale: 1, x: 0, y: 0, edits: null });
 }
 
 function renderRanks({ model, el, signal }: Context): void {
@@ -204,9 +220,9 @@ function renderRanks({ model, el, signal }: Context): void {
     (region) => model.send?.({ region }),
     signal,
   );
-  const update = () => ranks.update(model.get("order"), model.get("off"));
+  const update = () => ranks.update(model.get("order"), model.get("off"), typed(model.get("bars"), "f4") as Float32Array);
   hear(el, "sw-probe", (probe) => ranks.setRegion(probe?.region ?? -1), signal);
-  follow(model, ["order", "off"], update, signal);
+  follow(model, ["order", "off", "bars"], update, signal);
   update();
 }
 
@@ -267,6 +283,18 @@ function renderRows({ model, el, signal }: Context): void {
   void set.load();
 }
 
+function renderLink({ model, el, signal }: Context): void {
+  mountLink(el, () => ({ crosshair: model.get("crosshair"), zoom: model.get("zoom"), chosen: model.get("chosen") }), signal);
+  nameControls(el, signal);
+}
+
+function renderStrip({ model, el, signal }: Context): void {
+  const strip = mountStrip(el, (picture) => model.send?.({ picture }), signal);
+  const update = () => strip.update({ thumbs: model.get("thumbs"), names: model.get("names"), selected: model.get("selected") });
+  follow(model, ["thumbs", "names", "selected"], update, signal);
+  update();
+}
+
 const RENDER: Record<string, (context: Context) => void> = {
   stage: renderStage,
   legend: renderLegend,
@@ -276,6 +304,9 @@ const RENDER: Record<string, (context: Context) => void> = {
   ranks: renderRanks,
   rows: renderRows,
   save: ({ model, el, signal }) => mountSave(el, model, signal),
+  link: renderLink,
+  strip: renderStrip,
+  screen: ({ el, signal }) => mountScreen(el, signal),
 };
 
 export default {

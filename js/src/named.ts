@@ -3,6 +3,7 @@
 const GROUPS: [string, string][] = [
   [".sw-names", "class to explain"],
   [".sw-families", "method family"],
+  [".sw-views", "view"],
 ];
 
 /** Sets attributes only where they differ. */

@@ -1,5 +1,6 @@
 // The stand-alone page that `Explorer.save("page.html")` writes: stage, legend, readout and controls without a kernel.
 import { lutAt } from "./colormap";
+import type { Crop } from "./crop";
 import { decodeField, decodeRegions } from "./decode";
 import { mountLegend } from "./legend";
 import { mountLine } from "./line";
@@ -18,9 +19,13 @@ type Packed<T> = Omit<T, "data"> & { data: string };
 interface PageData {
   size: [number, number];
   picture: string;
+  crop: number[];
+  label: string;
   photo: { opacity: number; saturation: number; visible: boolean };
   regions: Packed<{ shape: [number, number]; dtype: "u2"; data: Uint8Array }> | null;
   region_hover: boolean;
+  off: number[];
+  fill: string;
   luts: string;
   colormaps: string[];
   layers: any[];
@@ -36,6 +41,7 @@ function layerFrom(given: any, luts: Uint8Array, index: number): LayerState {
     id: String(index),
     field: decodeField(given.shape, given.dtype, bytes(given.data), given.vmin, given.vmax),
     regions: regionsFrom(given.regions),
+    names: given.region_names,
     lut: lutAt(luts, given.cmap_index),
     cmap: given.cmap_index,
     empty: false,
@@ -51,7 +57,7 @@ async function start(): Promise<void> {
   const luts = bytes(data.luts);
   const { signal } = new AbortController();
   const layers = data.layers.map((given, i) => layerFrom(given, luts, i));
-  const picture = await pictureFrom(bytes(data.picture));
+  const [picture, fill] = await Promise.all([data.picture, data.fill].map((png) => pictureFrom(bytes(png))));
 
   const legend = mountLegend(place("sw-legend"), signal);
   const line = mountLine(place("sw-readout"));
@@ -73,14 +79,15 @@ async function start(): Promise<void> {
   const state: StageState = {
     size: data.size,
     picture,
+    crop: data.crop.length ? (data.crop as Crop) : null,
     layers,
     regions: regionsFrom(data.regions),
     regionHover: data.region_hover,
-    cut: null,
+    cut: data.off.length ? { off: data.off, fill, undoable: 0, redoable: 0, chosen: -1, fixed: true } : null,
     photoOpacity: data.photo.opacity,
     photoSaturation: data.photo.saturation,
     photoVisible: data.photo.visible,
-    label: "picture with heat layers; arrow keys move the probe",
+    label: data.label,
     help: false,
   };
   const stage = mountStage(
@@ -118,7 +125,10 @@ async function start(): Promise<void> {
     line.update(now, "point at the picture to read every visible layer");
     rows.update(layers.map((layer) => ({ ...layer })), now, data.photo);
   };
-  if (data.film) mountLayerFilm(data.film, layers[data.film.layer], picture, data.size, bytes, changed, signal);
+  if (data.film) {
+    const seen = data.film.seen ? await pictureFrom(bytes(data.film.seen)) : picture;
+    mountLayerFilm(data.film, layers[data.film.layer], seen, data.size, bytes, changed, signal);
+  }
   changed();
   document.documentElement.dataset.ready = "true";
 }

@@ -1,4 +1,5 @@
 // All Grad-CAM layers of the stand-alone page: eight thumbnails and a menu; the map of any of them without a kernel.
+import type { Crop } from "./crop";
 import { decodeField, valueAt } from "./decode";
 import type { Dtype } from "./decode";
 import { element } from "./dom";
@@ -23,27 +24,37 @@ export interface FilmData {
   frames: Frame[];
   /** The names that get a thumbnail, in order. */
   thumbs: string[];
+  /** Where the maps lie in a photograph, and what the model saw of it; else they cover the picture. */
+  crop?: Crop | null;
+  seen?: string;
 }
 
-/** What is positive of a map, bilinearly at `size`, pixel centres aligned as in Python; a larger map stays as it is. */
-export function positiveAt(field: Field, [rows, columns]: [number, number]): Field {
+/**
+ * What is positive of a map, bilinearly at `size`, pixel centres aligned as in Python; a larger map stays as it is.
+ * With a `crop` of the picture it lies there, at `size`, and around it nothing.
+ */
+export function positiveAt(field: Field, [rows, columns]: [number, number], crop: Crop | null = null): Field {
   const { height: h, width: w } = field;
   const value = (y: number, x: number) => Math.max(0, valueAt(field, y * w + x));
-  const enlarge = h <= rows && w <= columns;
+  const enlarge = crop !== null || (h <= rows && w <= columns);
+  const [top, left, bottom, right] = crop ?? [0, 0, rows, columns];
   const [height, width] = enlarge ? [rows, columns] : [h, w];
   const raw = new Float32Array(height * width);
   const at = (i: number, n: number, m: number) => Math.min(Math.max(((i + 0.5) * n) / m - 0.5, 0), n - 1);
+  const [tall, wide] = crop ? [bottom - top, right - left] : [height, width];
   for (let y = 0; y < height; y++) {
-    const fy = at(y, h, height);
+    if (crop && (y + 0.5 <= top || y + 0.5 >= bottom)) continue;
+    const fy = at(crop ? y - top : y, h, tall);
     const y0 = Math.floor(fy);
     const y1 = Math.min(h - 1, y0 + 1);
     for (let x = 0; x < width; x++) {
-      const fx = at(x, w, width);
+      if (crop && (x + 0.5 <= left || x + 0.5 >= right)) continue;
+      const fx = at(crop ? x - left : x, w, wide);
       const x0 = Math.floor(fx);
       const x1 = Math.min(w - 1, x0 + 1);
-      const top = value(y0, x0) + (fx - x0) * (value(y0, x1) - value(y0, x0));
+      const high = value(y0, x0) + (fx - x0) * (value(y0, x1) - value(y0, x0));
       const low = value(y1, x0) + (fx - x0) * (value(y1, x1) - value(y1, x0));
-      raw[y * width + x] = top + (fy - y0) * (low - top);
+      raw[y * width + x] = high + (fy - y0) * (low - high);
     }
   }
   return { height, width, raw, vmin: 0, vmax: largest(raw) };
@@ -89,7 +100,7 @@ export function mountLayerFilm(
     chosen = name;
     if (name === data.chosen) Object.assign(layer, original);
     else {
-      const field = positiveAt(fields.get(name)!, size);
+      const field = positiveAt(fields.get(name)!, size, data.crop);
       Object.assign(layer, { field, limits: [0, field.vmax || 1] });
     }
     layer.seq += 1;

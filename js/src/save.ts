@@ -5,6 +5,8 @@ import type { Model } from "./models";
 
 const KINDS: [string, string, string][] = [
   ["png", "picture", "PNG: stage and legend"],
+  ["map", "map alone", "PNG: the explored map in its colours"],
+  ["sheet", "contact sheet", "PNG: what lies behind the map"],
   ["html", "page", "HTML: works without a kernel and without a network"],
   ["npz", "raw maps", "NPZ: arrays and what they mean"],
   ["code", "copy as code", "lines that compute the shown map again"],

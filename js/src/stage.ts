@@ -26,9 +26,9 @@ export interface StageHandle {
   setBare(on: boolean): void;
   setSwipe(on: boolean): void;
   zoom(factor: number): void;
-  fit(): void;
-  /** Shows the picture at a scale and place. */
+  /** Shows a part of the picture. */
   look(view: View): void;
+  fit(): void;
   /** Does something to the region under the probe, or to the last edit. */
   edit(op: EditOp): void;
   /** Points at the middle of a region; −1 points nowhere. */
@@ -52,7 +52,7 @@ export function mountStage(
   let state = initial;
   let probe: Probe | null = null;
   let view: View = FIT;
-  let info: Omit<ViewInfo, "scale"> = { tool: "probe", grid: false, bare: false, swipe: false, edits: null };
+  let info: Omit<ViewInfo, "scale" | "x" | "y"> = { tool: "probe", grid: false, bare: false, swipe: false, edits: null };
   let swipeAt = 0.5;
   const painter = new Painter();
   const followers: ((transform: string) => void)[] = [];
@@ -131,6 +131,7 @@ export function mountStage(
     } else drawProbe(x, w, h, ratio, view, state.size, probe);
     const text = strokes.active ? strokes.text : top ? tagText(top, valueUnder(top.field!, probe.x, probe.y, state.size)) : "";
     tag.classList.toggle("sw-shown", text !== "");
+    tag.dataset.drag = strokes.active && text ? String(strokes.told) : ""; // for whoever must know from outside
     if (text) placeTag(text, w / ratio, h / ratio);
   };
   const placeTag = (text: string, w: number, h: number) => {
@@ -146,8 +147,9 @@ export function mountStage(
 
   // ---- editing ----
   const strokes = new Strokes((edit, points) => callbacks.edit?.(edit, points), redrawOver);
+  const editable = () => state.cut !== null && !state.cut.fixed;
   const edit = (op: EditOp) => {
-    if (!state.cut) return;
+    if (!editable()) return;
     const alone = op === "undo" || op === "redo" || op === "on";
     if (!alone && !probe) return;
     strokes.cancel();
@@ -170,7 +172,7 @@ export function mountStage(
   /** Arrow keys of the pointer lead from region to region. */
   const stepRegion = (dx: number, dy: number): boolean => {
     const map = regionMap();
-    if (!state.cut || info.tool !== "pointer" || !map || !probe) return false;
+    if (!editable() || info.tool !== "pointer" || !map || !probe) return false;
     const i = indexUnder(map, probe.x, probe.y, state.size);
     const next = nextRegion(map, i % map.width, Math.floor(i / map.width), dx, dy);
     if (next >= 0) pointAtRegion(next);
@@ -211,7 +213,7 @@ export function mountStage(
   const transform = () =>
     view.scale === 1 ? "" : `translate(${100 * view.x}%, ${100 * view.y}%) scale(${view.scale})`;
   const follow = () => followers.forEach((f) => f(transform()));
-  const announce = () => callbacks.view?.({ ...info, scale: view.scale });
+  const announce = () => callbacks.view?.({ ...info, ...view });
   const setInfo = (changes: Partial<typeof info>) => {
     info = { ...info, ...changes };
     el.classList.toggle("sw-panning", info.tool === "pan");
@@ -241,14 +243,14 @@ export function mountStage(
       stroke: (phase, fx, fy) => {
         const op = DRAWS[info.tool];
         const [x, y] = pointAt(view, state.size, fx, fy);
-        if (phase === "begin" && op && state.cut) strokes.begin(op, x, y);
+        if (phase === "begin" && op && editable()) strokes.begin(op, x, y);
         else if (phase === "move") strokes.move(x, y);
         else if (phase === "end") strokes.end();
         else if (phase === "cancel") strokes.cancel();
         return strokes.active;
       },
       editKey: (e) =>
-        state.cut !== null &&
+        editable() &&
         editKey(e, {
           tool: setTool,
           edit,
@@ -282,19 +284,20 @@ export function mountStage(
       escape: () => {
         if (state.help) return setHelp(false);
         if (strokes.active) return strokes.cancel();
-        if (state.cut && info.tool !== "pointer") return setTool("pointer");
+        if (editable() && info.tool !== "pointer") return setTool("pointer");
         setProbe(null);
         callbacks.key?.("Escape");
       },
       enter: () => {
-        const op = state.cut && DRAWS[info.tool];
-        if (!state.cut || !probe) callbacks.key?.("Enter");
+        const op = editable() && DRAWS[info.tool];
+        if (!editable() || !probe) callbacks.key?.("Enter");
         else if (!op) edit("toggle");
         else if (strokes.active) strokes.end();
         else strokes.begin(op, probe.x + 0.5, probe.y + 0.5);
       },
       help: () => setHelp(!state.help),
       drop: (file) => callbacks.drop?.(file),
+      turn: (steps) => callbacks.key?.(steps > 0 ? "PageDown" : "PageUp"),
       dropping: (on) => void el.classList.toggle("sw-dropping", on),
     },
     signal,
@@ -309,7 +312,7 @@ export function mountStage(
     help.hidden = !state.help;
     if (changes.layers) painter.keep(state.layers);
     if (changes.cut !== undefined) {
-      const { cut } = state;
+      const cut = editable() ? state.cut : null;
       if (!cut) strokes.cancel();
       const tool = cut && info.tool === "probe" ? "pointer" : !cut && info.tool !== "pan" ? "probe" : info.tool;
       const edits = cut && { undoable: cut.undoable, redoable: cut.redoable };
@@ -335,11 +338,11 @@ export function mountStage(
     pointAtRegion,
     answered: (sketch) => strokes.answered(sketch),
     setGrid: (grid) => setInfo({ grid }),
-    setBare: (bare) => setInfo({ bare }),
+    setBare: (bare) => bare !== info.bare && setInfo({ bare }),
     setSwipe: (swipe) => setInfo({ swipe }),
     zoom: (factor) => void setView(zoomed(view, factor, 0.5, 0.5)),
-    fit: () => void setView(FIT),
     look: (next) => void setView(settled(next)),
+    fit: () => void setView(FIT),
     announce,
     onTransform: (f) => {
       followers.push(f);

@@ -22,6 +22,8 @@ export class Strokes {
   radius = 6;
   /** What the region drawn so far would drop, in words. */
   text = "";
+  /** The number of the question that `text` answers. */
+  told = 0;
   private number = Date.now(); // grows from one load of the page to the next
   private asked = 0; // when the question that waits for its answer was sent
   private moved = false; // since then
@@ -86,6 +88,7 @@ export class Strokes {
   answered(sketch: { number?: number; text?: string }): void {
     if (!this.op || sketch.number !== this.number) return;
     this.text = sketch.text ?? "";
+    this.told = this.number;
     this.asked = 0;
     if (this.moved) this.ask();
     this.changed();

@@ -39,7 +39,7 @@ export function mountTools(el: HTMLElement, ask: (wish: Wish) => void): ToolsHan
   const row = element("div", "sw-tool-row", { role: "toolbar", "aria-label": "stage tools" });
   const edits = element("div", "sw-tool-row", { role: "toolbar", "aria-label": "region tools" });
   const buttons: Record<string, HTMLButtonElement> = {};
-  let info: ViewInfo = { tool: "probe", grid: false, bare: false, swipe: false, scale: 1, edits: null };
+  let info: ViewInfo = { tool: "probe", grid: false, bare: false, swipe: false, scale: 1, x: 0, y: 0, edits: null };
   const add = (to: HTMLElement, name: string, title: string, pressed: boolean, press?: () => void) => {
     const button = element("button", "sw-tool", { type: "button", title, "aria-label": title }, icon(name));
     if (pressed) button.setAttribute("aria-pressed", "false");

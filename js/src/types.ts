@@ -1,5 +1,7 @@
 // What the stage and the parts beside it speak of. Nothing here knows anywidget or the kernel.
 
+import type { Crop } from "./crop";
+
 /** A map as it lies in memory: raw steps or floats, and how to read them. */
 export interface Field {
   height: number;
@@ -78,12 +80,16 @@ export interface CutState {
   redoable: number;
   /** The region drawn or clicked last, or −1. */
   chosen: number;
+  /** There to look at only: no kernel hears an edit. */
+  fixed?: boolean;
 }
 
 export interface StageState {
   /** Height and width of the picture in its own pixels. */
   size: [number, number];
   picture: CanvasImageSource | null;
+  /** What the model sees of a photograph; null: all of it. */
+  crop: Crop | null;
   layers: LayerState[];
   regions: RegionMap | null;
   regionHover: boolean;
@@ -129,6 +135,9 @@ export interface ViewInfo {
   /** The two uppermost layers side by side, split where the pointer is. */
   swipe: boolean;
   scale: number;
+  /** Where the picture's corner lies, in shares of the stage. */
+  x: number;
+  y: number;
   /** Edits that can be undone and redone; null where regions cannot be edited. */
   edits: { undoable: number; redoable: number } | null;
 }

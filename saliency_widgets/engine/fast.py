@@ -12,7 +12,7 @@ from torch import Tensor
 from ..model.folded import Folded
 from .incremental import Incremental, Regions
 from .inputs import GROWN, Inputs
-from .probe import Fill, Image, Probe, Score, Without
+from .probe import Fill, Image, Photograph, Probe, Score, Without
 from .stats import Stats
 from .store import STORE
 from .subject import Subject
@@ -43,7 +43,7 @@ class Fast:
             if samples * (BACKWARD if probe.backward else 1) < WORTH:
                 return None
             self.subject.make_fast(x)
-            self.stats.setup_samples += MAKING
+            self.stats.setup_samples += MAKING if self.subject.cloned else 0  # of a callable nothing is tried
         model = self.subject.fast(x)
         if model is None or probe.keep != "gradient":
             return model
@@ -71,6 +71,8 @@ class Fast:
         """Those of the missing probes that change regions of the picture and cost less as changes, or None."""
         first = next((p for p in probes if _changed(p)), None)
         if first is None:
+            if any(isinstance(p.input, Without) and p.input.of == Photograph() for p in probes):
+                self.stats.estimate = "full forwards: regions of the photograph"
             return None
         model = self.copy(first, samples)
         if model is None:

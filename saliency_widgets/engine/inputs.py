@@ -15,20 +15,26 @@ from torch import Tensor
 
 from ..inpainting import inpainted
 from ..model.outputs import wide
+from ..model.pictures import to_uint8
 from ..model.preprocessing import Picture
 from . import probe as P
+from .cutout import FILL_BLUR as FILL_BLUR
+from .cutout import GROWN as GROWN
+from .cutout import Cutout
 from .store import STORE
 
 FILLS = ("black", "white", "mean", "blur", "noise")
 REFERENCES = ("black", "white", "mean", "blur")  # backgrounds where none are given
-GROWN = "inpaint"  # a fill of regions alone: what surrounds them, grown into them
-FILL_BLUR = 10.0  # σ in pixels at which a picture counts as blurred out (METHODS: fill blur)
 
 
 def digest(array: np.ndarray | Tensor) -> str:
     """Name an array by its content, shape and dtype."""
     array = wide(array.detach()).cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
     return hashlib.sha256(f"{array.shape}{array.dtype}".encode() + np.ascontiguousarray(array).tobytes()).hexdigest()[:24]
+
+
+def _is_picture(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.uint8
 
 
 def _signatures(labels: np.ndarray) -> list[int]:
@@ -51,6 +57,7 @@ class Inputs:
     def __init__(self, picture: Picture, device: torch.device, dtype: torch.dtype, kernels: Any):
         self.picture, self.kernels = picture, kernels
         self.image = picture.x[0].to(device=device, dtype=dtype)
+        self.cutout = None if picture.photo is None else Cutout(picture.photo, kernels, len(self.image))
         self._token = object()  # of what lies in the store for as long as the picture is open
         weakref.finalize(self, STORE.forget, self._token)
         self._labels: dict[str, Tensor] = {}
@@ -62,6 +69,11 @@ class Inputs:
         self._masks: dict[str, Tensor] = {}
         # The last one drawn: a path asks for the same at each point.
         self._noisy: tuple[P.Noisy | P.Shaken | None, Tensor | None] = (None, None)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture that regions cut: the photograph's, or else the model's input's."""
+        return tuple(self.image.shape[1:]) if self.cutout is None else self.cutout.photo.size
 
     def add_labels(self, labels: np.ndarray) -> str:
         """Register a label map int `(H, W)`; returns its name."""
@@ -144,9 +156,13 @@ class Inputs:
             if not 0 <= value <= 1:
                 raise ValueError(f"a fill given as a number is a pixel value from 0 (black) to 1 (white), got {value!r}")
             return P.Fill("value", value=float(value))
+        if self.cutout is not None and (isinstance(value, PILImage.Image) or _is_picture(value)):
+            name = digest(pixels := self.cutout.pixels(value))
+            self._given[name] = self.cutout.give(name, pixels).to(self.image)
+            return P.Fill("given", content=name)
         if isinstance(value, PILImage.Image):
             value = np.asarray(value.convert("RGB").resize(self.image.shape[:0:-1], PILImage.Resampling.BICUBIC))
-        if isinstance(value, np.ndarray) and value.dtype == np.uint8:
+        if _is_picture(value):
             tensor = self._from_pixels(value)
         elif isinstance(value, Tensor):
             tensor = self._from_tensor(value)
@@ -213,14 +229,35 @@ class Inputs:
             self._fills[fill] = space.to_input(pixels)
         return self._fills[fill]
 
+    def fill_shown(self, fill: P.Fill) -> np.ndarray:
+        """A whole picture of the fill as the stage shows it, uint8 `(H, W, 3)` of the size that is cut."""
+        return to_uint8(self.picture.space.to_pixels(self.filled(fill))) if self.cutout is None else self.cutout.fill(fill)
+
+    def cut(self, name: P.Without) -> np.ndarray:
+        """The picture without regions, uint8 `(H, W, 3)` of the size that is cut."""
+        if name.of == P.Photograph():
+            return self.cutout.without(self._off(name), name.fill)
+        shown, off = to_uint8(self.picture.space.to_pixels(self.tensor(name))), self._off(name)
+        return np.where(off[..., None], shown, self.picture.seen)
+
+    def _off(self, name: P.Without) -> np.ndarray:
+        labels = self.labels(name.labels)
+        off = torch.zeros(int(labels.max()) + 1, dtype=torch.bool, device=labels.device)
+        off[list(name.regions)] = True
+        return off[labels].cpu().numpy()
+
     def batch(self, names: list[P.Input]) -> Tensor:
         """The named inputs as one batch `(N, C, H, W)`, each kernel called once per kind where names allow it."""
         first = names[0]
+        if all(isinstance(n, (P.Without, P.Filled)) and n.of == P.Photograph() for n in names):
+            # Masked photographs are large: one at a time.
+            pictures = (self.cutout.fill(n.fill) if isinstance(n, P.Filled) else self.cut(n) for n in names)
+            return self.cutout.prepared(pictures, self.image)
         if all(isinstance(n, P.OnPath) and (n.baseline, n.of) == (first.baseline, first.of) for n in names):
             alphas = torch.tensor([n.alpha for n in names], dtype=self.image.dtype, device=self.image.device)
             return self.kernels.lerp(self.filled(first.baseline), self.tensor(first.of), alphas)
-        if isinstance(first, P.Without) and first.fill.kind == GROWN:
-            return torch.stack([self._grown(name) if isinstance(name, P.Without) else self._single(name) for name in names])
+        if all(isinstance(n, P.Without) and n.fill.kind == GROWN and n.of != P.Photograph() for n in names):
+            return torch.stack([self._grown(name) for name in names])
         if all(isinstance(n, P.Without) and (n.labels, n.fill, n.of) == (first.labels, first.fill, first.of) for n in names):
             labels = self.labels(first.labels)
             sets = torch.zeros(len(names), int(labels.max()) + 1, dtype=torch.bool)
@@ -233,6 +270,8 @@ class Inputs:
         match name:
             case P.Image():
                 return self.image
+            case P.Filled(_, P.Photograph()):
+                return self.batch([name])[0]
             case P.Filled(fill):
                 return self.filled(fill)
             case P.OnPath() | P.Without():
@@ -259,7 +298,7 @@ class Inputs:
 
     def _grown(self, name: P.Without) -> Tensor:
         """The picture with regions filled by what is around them."""
-        x, off = self.tensor(name.of), torch.isin(self.labels(name.labels), torch.tensor(name.regions, device=self.image.device))
+        x, off = self.tensor(name.of), torch.from_numpy(self._off(name)).to(self.image.device)
         pixels = self.picture.space.to_pixels(x).double().movedim(0, 2).cpu().numpy()
         grown = torch.from_numpy(inpainted(pixels, off.cpu().numpy())).movedim(2, 0).to(x)
         return torch.where(off, self.picture.space.to_input(grown), x)

@@ -19,10 +19,16 @@ class Image:
 
 
 @dataclass(frozen=True)
+class Photograph:
+    """The photograph before preprocessing, for what is cut in it: prepared for the model afterwards."""
+
+
+@dataclass(frozen=True)
 class Filled:
-    """A whole picture of a fill, named in pixel space: the bare baseline."""
+    """A whole picture of a fill, named in pixel space: the bare baseline, or a photograph of it."""
 
     fill: "Fill"
+    of: "Input" = Image()
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ class Pair:
     second: "Input"
 
 
-Input = Image | Filled | OnPath | Blurred | Noisy | Shaken | Without | Revealed | Given | Pair
+Input = Image | Photograph | Filled | OnPath | Blurred | Noisy | Shaken | Without | Revealed | Given | Pair
 
 
 @dataclass(frozen=True)

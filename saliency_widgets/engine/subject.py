@@ -61,6 +61,7 @@ class Subject:
         self._own = False
         self.clone: Any = model
         self._fast: dict[tuple, tuple[Folded | None, str]] = {}
+        self.differentiable = not self.script  # as far as is known; what is no network shows it with the first picture
         self.agrees: bool | None = None  # whether the fast copy's gradient is the plain one, once that is known
         self.refresh()
 
@@ -77,6 +78,8 @@ class Subject:
     def refresh(self, force: bool = False) -> bool:
         """Look at the model again; rebuild the clone and say True when it changed since the last look."""
         if not isinstance(self.model, nn.Module):
+            if force:
+                STORE.forget(self.uid)
             return False
         version = version_of(self.model)
         if version == self.version and not force:
@@ -143,6 +146,21 @@ class Subject:
         with torch.inference_mode(False), torch.set_grad_enabled(gradients), \
                 torch.autocast(self.device.type, enabled=False), torch.random.fork_rng(devices=devices):
             yield
+
+    def first_scores(self, x: Tensor) -> Tensor:
+        """The scores of a picture `(1, C, H, W)`, and whether they have a gradient: a callable may be anything.
+
+        What cannot take an input that wants a gradient, since it goes on in NumPy, is run again without.
+        """
+        try:
+            with self.running(gradients=not self.script):
+                scores = self.scores(x.clone().requires_grad_(not self.script).clone())
+            self.differentiable = scores.requires_grad
+        except Exception:
+            self.differentiable = False
+            with self.running(gradients=False):
+                scores = self.scores(x)
+        return scores.detach()
 
     def scores(self, x: Tensor) -> Tensor:
         """Run the clone on `(N, C, H, W)` and read the scores `(N, K)` from its output."""

@@ -30,7 +30,7 @@ def _evaluations(context: Context, params: dict) -> int:
 
 
 @method("activation_maximisation", title="Activation maximisation", family="inside", rank=1, cost="1 evaluation an iteration",
-        gradients=True, evaluations=_evaluations,
+        gradients=True, course="iterations", evaluations=_evaluations,
         paper="Erhan et al.: Visualizing Higher-Layer Features of a Deep Network, 2009; "
               "Olah, Mordvintsev, Schubert: Feature Visualization, Distill 2017",
         parameters=(

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from .. import regions as R
-from ..engine.probe import Filled, Probe
+from ..engine.probe import Probe
 from .protocol import Context, Reply, Round
+from .region_parameters import left
 
 MOST = 2000  # regions: a fit solves a system of that size
 
@@ -19,11 +20,12 @@ MOST = 2000  # regions: a fit solves a system of that size
 class Coalitions:
     """The coalitions of the regions of one label map: bool `(R,)`, True where a region is shown.
 
-    `labels` int32 `(H, W)`, `count` regions; ValueError for more than 2000.
+    `regions` is a label map or a way to cut `count` superpixels; `labels` int32 `(H, W)`, and then `count` says how many there
+    are. ValueError for more than 2000.
     """
 
-    def __init__(self, context: Context, regions: Any, fill: Any, seed: int):
-        self.context, self.labels = context, R.resolve(regions, context.inputs.picture.shown)
+    def __init__(self, context: Context, regions: Any, count: int, fill: Any, seed: int):
+        self.context, self.labels = context, R.resolve(regions, context.shown, count)
         self.count = int(self.labels.max()) + 1
         if self.count > MOST:
             raise ValueError(f"regions= has {self.count:,} regions, a linear fit takes {MOST:,} at most: use larger ones, "
@@ -32,11 +34,8 @@ class Coalitions:
 
     def probe(self, shown: np.ndarray) -> Probe:
         """The evaluation of one coalition."""
-        if shown.all():
-            return self.context.forward(self.context.image)
-        if not shown.any():
-            return self.context.forward(Filled(self._fill))
-        return self.context.forward(self.context.without(self._name, tuple(np.flatnonzero(~shown).tolist()), self._fill))
+        off = np.flatnonzero(~shown).tolist()
+        return self.context.forward(left(self.context, self._name, off, self.count, self._fill))
 
     def scores(self, shown: np.ndarray) -> Generator[Round, Reply, np.ndarray]:
         """The score of each row of bool `(N, R)`, equal rows evaluated once; ValueError where one is infinite."""

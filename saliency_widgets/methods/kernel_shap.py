@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from ..engine.inputs import FILLS
-from ..regions import SEGMENTATIONS
 from .coalitions import Coalitions, Fit, different, draws, shapley
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
 from .quadrature import change, residual
+from .region_parameters import COUNT, SUPERPIXELS
 from .registry import method
 from .sampling import doubling
 
 
 def _evaluations(context: Context, params: dict) -> int:
-    game, n = Coalitions(context, params["regions"], params["fill"], params["seed"]), params["n"]
+    game, n = Coalitions(context, params["regions"], params["count"], params["fill"], params["seed"]), params["n"]
     return 2 ** game.count if _all(game.count, n) else 2 + different(paired(context, params["seed"], (n - 2) // 2, game.count)[0])
 
 
@@ -33,10 +33,11 @@ def _all(count: int, n: int) -> bool:
         parameters=(
             Parameter("n", "int", 1000, "how many samples, picture and bare fill among them", minimum=2, maximum=100_000,
                       choices=(250, 500, 1000, 2000, 4000)),
-            Parameter("regions", "regions", "slic", "superpixels, or a label map of your own", choices=SEGMENTATIONS),
+            SUPERPIXELS,
+            COUNT,
             Parameter("fill", "fill", "mean", "what a region shows that is off", choices=FILLS),
             Parameter("seed", "int", 0, "names the draws of coalitions and noise", minimum=0)))
-def kernel_shap(context: Context, *, n: int, regions: Any, fill: Any, seed: int) -> Iterator[Round | Draft]:
+def kernel_shap(context: Context, *, n: int, regions: Any, count: int, fill: Any, seed: int) -> Iterator[Round | Draft]:
     """The Shapley value of each region, painted over it: `(1, H, W)`; they sum to score(x) − score(bare fill) exactly.
 
     Least squares under the Shapley kernel (theorem 2) with that sum as a constraint. Where n pays for all 2ᴿ coalitions
@@ -45,26 +46,26 @@ def kernel_shap(context: Context, *, n: int, regions: Any, fill: Any, seed: int)
     `r2` (of the additive model), `exact`, `score` and `bare`, `before` and `bare_probability`, `standard_error` and
     `region_errors`. ValueError for fewer samples than regions + 2, more than 2000 regions, or an infinite score.
     """
-    game = Coalitions(context, regions, fill, seed)
-    count, exact = game.count, _all(game.count, n)
-    if not exact and n < count + 2:
-        raise ValueError(f"n={n} samples are too few for {count} regions: take n of at least {count + 2} (twice as many "
+    game = Coalitions(context, regions, count, fill, seed)
+    total, exact = game.count, _all(game.count, n)
+    if not exact and n < total + 2:
+        raise ValueError(f"n={n} samples are too few for {total} regions: take n of at least {total + 2} (twice as many "
                          f"determine the values), or fewer regions")
-    ends = np.array([[True], [False]]).repeat(count, 1)
+    ends = np.array([[True], [False]]).repeat(total, 1)
     chances = [context.chance(evaluation) for _, evaluation in (yield Round([game.probe(end) for end in ends]))]
     full, empty = yield from game.scores(ends)
-    shown, weights = every(count) if exact else paired(context, seed, (n - 2) // 2, count)
+    shown, weights = every(total) if exact else paired(context, seed, (n - 2) // 2, total)
     scores, before = np.empty(0), None
-    for stage in doubling(len(shown) // 2, 2 * count):
+    for stage in doubling(len(shown) // 2, 2 * total):
         scores = np.append(scores, (yield from game.scores(shown[2 * stage.start:2 * stage.stop])))
         known = len(scores)
         fit = shapley(shown[:known], scores, weights[:known], empty, full, None if exact else np.arange(known) // 2)
         if exact and known == len(shown):
-            fit = replace(fit, errors=np.zeros(count))
+            fit = replace(fit, errors=np.zeros(total))
         values, (error, errors) = game.paint(fit.values), game.errors(fit)
         yield Draft(values, residual=residual(float(fit.values.sum()), full - empty), last_change=change(values, before),
                     standard_error=error, regions=game.labels, region_scores=fit.values,
-                    warnings=tuple(_doubts(fit, known + 2, count)),
+                    warnings=tuple(_doubts(fit, known + 2, total)),
                     details={"r2": fit.r2, "exact": exact, "samples": known + 2, "score": float(full), "bare": float(empty),
                              "before": chances[0], "bare_probability": chances[1], **errors})
         before = values

@@ -8,45 +8,32 @@ import numpy as np
 import torch
 
 from .. import regions as R
-from ..engine.inputs import FILL_BLUR, FILLS, GROWN
 from ..engine.probe import Evaluation, Fill, Probe
-from .parameters import Parameter
 from .protocol import Context, Draft, Reply, Round
+from .region_parameters import COUNT, FILL, REGIONS, SEED, SIGMA, grid, label_map
 from .registry import method
 
 COARSE = 7  # an exact coarse grid is the preview that works: rank correlation 0.5–0.7 with the fine drops
 FIRST = 24  # regions of the first refinement, those with the largest drops nearby; twice as many in each one after it
 
 
-def _label_map(context: Context, grid: tuple[int, int], regions: Any) -> np.ndarray:
-    return R.grid(context.shape[1:], *grid) if regions is None else R.resolve(regions, context.inputs.picture.shown)
-
-
 def _evaluations(context: Context, params: dict) -> int:
     name = context.fill(params["fill"], params["seed"], params["sigma"])
-    probes = _probes(context, _label_map(context, params["grid"], params["regions"]), name)
+    probes = single(context, label_map(context, params["grid"], params["regions"], params["count"]), name)
     return len(probes) + 1 + (COARSE ** 2 if _previews(context, probes) else 0)
 
 
 def _previews(context: Context, probes: list[Probe]) -> bool:
     """Whether somebody waits for many regions; after an edit most are known, and the rest is there at once."""
-    long = context.watched and len(probes) > 2 * COARSE ** 2 and min(context.shape[1:]) >= COARSE
+    long = context.watched and len(probes) > 2 * COARSE ** 2 and min(context.size) >= COARSE
     return long and sum(map(context.kept, probes)) < len(probes) / 2
 
 
 @method("leave_one_out", title="Leave-one-out", family="cut", rank=0, cost="1 evaluation a region",
         paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, arXiv 1311.2901",
         evaluations=_evaluations,
-        parameters=(
-            Parameter("grid", "grid", 14, "cells along each side, or (rows, columns)", minimum=1, maximum=64,
-                      choices=(4, 7, 10, 14, 20, 28)),
-            Parameter("regions", "regions", None, "superpixels, or a label map of your own, instead of the grid",
-                      choices=R.SEGMENTATIONS),
-            Parameter("fill", "fill", "black", "what a removed region shows; inpaint: what surrounds it, grown in",
-                      choices=(*FILLS, GROWN)),
-            Parameter("sigma", "float", FILL_BLUR, "σ of a blurred fill", minimum=0.5, maximum=50.0, step=0.5, unit="px"),
-            Parameter("seed", "int", 0, "names the draw of a noise fill", minimum=0)))
-def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill: Any, sigma: float,
+        parameters=(grid(14), REGIONS, COUNT, FILL, SIGMA, SEED))
+def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, count: int, fill: Any, sigma: float,
                   seed: int) -> Iterator[Round | Draft]:
     """score(x) − score(x with region r replaced), painted over region r: `(1, H, W)`, forward passes only.
 
@@ -54,28 +41,28 @@ def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, fill
     class's probability `before` and `after` (one a region). ValueError where the score becomes infinite.
     """
     name, image = context.fill(fill, seed, sigma), context.forward(context.image)
-    labels = _label_map(context, grid, regions)
-    count = int(labels.max()) + 1
-    probes = _probes(context, labels, name)
+    labels = label_map(context, grid, regions, count)
+    total = int(labels.max()) + 1
+    probes = single(context, labels, name)
     if not _previews(context, probes):
         (_, whole), *reply = yield Round([image, *probes])
-        yield _draft(context, labels, *drops(context, whole, reply))
+        yield painted(context, labels, *drops(context, whole, reply))
         return
-    coarse = R.grid(context.shape[1:], COARSE, COARSE)
-    (_, whole), *reply = yield Round([image, *_probes(context, coarse, name)])
+    coarse = R.grid(context.size, COARSE, COARSE)
+    (_, whole), *reply = yield Round([image, *single(context, coarse, name)])
     rough, details, doubts = drops(context, whole, reply)
-    yield _draft(context, coarse, rough, details, (f"preview on a {COARSE} × {COARSE} grid", *doubts))
+    yield painted(context, coarse, rough, details, (f"preview on a {COARSE} × {COARSE} grid", *doubts))
     order, known = _Order(labels, rough[coarse]), {}
-    while len(known) < count:
+    while len(known) < total:
         chosen = order.next()
         known |= dict(zip(chosen, (e for _, e in (yield Round([probes[r] for r in chosen])))))
         scores, details, doubts = drops(context, whole, [(probes[r], known[r]) for r in known])
         guess, at = order.learn(list(known), scores), np.array(list(known))
         if "after" in details:
-            details["after"] = _spread(details["after"], at, np.full(count, np.nan))
-        said = () if len(known) == count else (f"preview: {len(known)} of {count} regions are evaluated, the rest follows the "
+            details["after"] = _spread(details["after"], at, np.full(total, np.nan))
+        said = () if len(known) == total else (f"preview: {len(known)} of {total} regions are evaluated, the rest follows the "
                                                f"{COARSE} × {COARSE} grid",)
-        yield _draft(context, labels, _spread(scores, at, guess), details, (*said, *doubts))
+        yield painted(context, labels, _spread(scores, at, guess), details, (*said, *doubts))
 
 
 def _spread(values: np.ndarray, at: np.ndarray, rest: np.ndarray) -> np.ndarray:
@@ -115,13 +102,15 @@ class _Order:
         return self.guess
 
 
-def _probes(context: Context, labels: np.ndarray, fill: Fill) -> list[Probe]:
+def single(context: Context, labels: np.ndarray, fill: Fill) -> list[Probe]:
+    """The probes of the picture without each region of a label map, by number."""
     name = context.inputs.add_labels(labels)
     return [context.forward(context.without(name, (r,), fill)) for r in range(int(labels.max()) + 1)]
 
 
-def _draft(context: Context, labels: np.ndarray, scores: np.ndarray, details: dict[str, Any],
-           warnings: tuple[str, ...] = ()) -> Draft:
+def painted(context: Context, labels: np.ndarray, scores: np.ndarray, details: dict[str, Any],
+            warnings: tuple[str, ...] = ()) -> Draft:
+    """The map of one number a region `(R,)`."""
     values = context.kernels.paint_regions(torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(scores))
     return Draft(values[None], warnings=warnings, regions=labels, region_scores=scores, details=details)
 

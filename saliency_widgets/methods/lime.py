@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..engine.inputs import FILLS
-from ..regions import SEGMENTATIONS
 from .coalitions import Coalitions, Fit, different, draws, ridge
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
 from .quadrature import change
+from .region_parameters import COUNT, SUPERPIXELS
 from .registry import method
 from .sampling import doubling
 
@@ -20,7 +20,7 @@ POOR = 0.5    # a fit that explains less than this share of the variance is warn
 
 
 def _evaluations(context: Context, params: dict) -> int:
-    game = Coalitions(context, params["regions"], params["fill"], params["seed"])
+    game = Coalitions(context, params["regions"], params["count"], params["fill"], params["seed"])
     return different(_samples(game, params["n"], params["seed"]))
 
 
@@ -37,13 +37,14 @@ def _samples(game: Coalitions, n: int, seed: int) -> np.ndarray:
         parameters=(
             Parameter("n", "int", 1000, "how many samples, the picture itself among them", minimum=2, maximum=100_000,
                       choices=(250, 500, 1000, 2000, 4000)),
-            Parameter("regions", "regions", "slic", "superpixels, or a label map of your own", choices=SEGMENTATIONS),
+            SUPERPIXELS,
+            COUNT,
             Parameter("fill", "fill", "mean", "what a region shows that is off", choices=FILLS),
             Parameter("kernel_width", "float", 0.25, "how fast a sample counts less the more of the picture is off",
                       minimum=0.01, maximum=10),
             Parameter("alpha", "float", 1.0, "strength of the ridge penalty", minimum=1e-6, maximum=1000),
             Parameter("seed", "int", 0, "names the draws of samples and noise", minimum=0)))
-def lime(context: Context, *, n: int, regions: Any, fill: Any, kernel_width: float, alpha: float,
+def lime(context: Context, *, n: int, regions: Any, count: int, fill: Any, kernel_width: float, alpha: float,
          seed: int) -> Iterator[Round | Draft]:
     """The coefficient of each region in a weighted ridge regression of the score, painted over it: `(1, H, W)`.
 
@@ -54,7 +55,7 @@ def lime(context: Context, *, n: int, regions: Any, fill: Any, kernel_width: flo
     `intercept`, `predicted` (the linear model at the picture), `score`, `before`, `standard_error` and `region_errors`.
     ValueError where the score becomes infinite, or for more than 2000 regions.
     """
-    game = Coalitions(context, regions, fill, seed)
+    game = Coalitions(context, regions, count, fill, seed)
     shown = _samples(game, n, seed)
     weights = kernel(shown, kernel_width)
     (_, whole), = yield Round([context.forward(context.image)])

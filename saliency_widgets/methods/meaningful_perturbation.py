@@ -31,7 +31,7 @@ def _evaluations(context: Context, params: dict) -> int:
 
 
 @method("meaningful_perturbation", title="Meaningful Perturbation", family="cut", rank=5, cost="1 evaluation an iteration",
-        gradients=True, signed=False, default_sign="positive", evaluations=_evaluations,
+        gradients=True, signed=False, default_sign="positive", course="iterations", evaluations=_evaluations,
         paper="Fong, Vedaldi: Interpretable Explanations of Black Boxes by Meaningful Perturbation, arXiv 1704.03296",
         parameters=(
             Parameter("game", "choice", "deletion", "take away as little as destroys the class, or keep as little as holds it",

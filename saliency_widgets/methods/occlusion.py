@@ -17,7 +17,7 @@ from .registry import method
 
 
 def _evaluations(context: Context, params: dict) -> int:
-    return len(R.windows(context.shape[1:], *_within(context.shape[1:], params["window"], params["stride"]))[0]) + 1
+    return len(R.windows(context.size, *_within(context.size, params["window"], params["stride"]))[0]) + 1
 
 
 def _within(size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -28,7 +28,7 @@ def _within(size: tuple[int, int], window: tuple[int, int], stride: tuple[int, i
     return window, tuple(map(min, stride, window))
 
 
-@method("occlusion", title="Occlusion", family="cut", rank=1, cost="1 evaluation a window", evaluations=_evaluations,
+@method("occlusion", title="Occlusion", family="cut", rank=1, cost="1 evaluation a window", cuts=True, evaluations=_evaluations,
         paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, arXiv 1311.2901",
         parameters=(
             Parameter("window", "grid", 32, "size of the window, or (height, width)", minimum=1, maximum=4096,
@@ -46,7 +46,7 @@ def occlusion(context: Context, *, window: tuple[int, int], stride: tuple[int, i
     `details` hold `boxes` (top, left, bottom, right), `drops` (one a window), `before` and `after`. A window larger than
     the picture is cut to it, and said so. ValueError for a stride that leaves gaps.
     """
-    size, given = context.shape[1:], window
+    size, given = context.size, window
     window, stride = _within(size, window, stride)
     said = ()
     if window != given:

@@ -48,6 +48,7 @@ from ..engine.probe import (
     Input,
     OnPath,
     Pair,
+    Photograph,
     Probe,
     RandomMask,
     Revealed,
@@ -144,7 +145,7 @@ class Context:
 
     @property
     def space(self) -> str:
-        """"input" or "pixel": per what a gradient is given."""
+        """"input" or "pixel", per what a gradient is given, or "photo", where regions cut the photograph."""
         return self.known.space
 
     @property
@@ -163,6 +164,16 @@ class Context:
     def shape(self) -> tuple[int, int, int]:
         """Shape `(C, H, W)` of the model's input."""
         return tuple(self.inputs.image.shape)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of what regions and windows cut: the photograph in photo space, else the model's input."""
+        return self.inputs.size
+
+    @property
+    def shown(self) -> np.ndarray:
+        """The picture that regions and windows cut, uint8 `(H, W, 3)`: superpixels are made of it."""
+        return self.inputs.picture.shown
 
     @property
     def picture_tensor(self) -> Tensor:
@@ -216,8 +227,22 @@ class Context:
         return Blurred(sigma, self.image)
 
     def without(self, labels: str, regions: tuple[int, ...], fill: Fill) -> Without:
-        """The picture with a set of regions of a registered label map replaced."""
-        return Without(labels, regions, fill, self.image)
+        """The picture with a set of regions of a registered label map of `size` replaced."""
+        return Without(labels, regions, fill, self._cut)
+
+    def bare(self, fill: Fill) -> Filled:
+        """The picture with every region replaced: a whole picture of the fill."""
+        return Filled(fill, Photograph()) if self._cut == Photograph() else Filled(fill)
+
+    @property
+    def _cut(self) -> Input:
+        """What regions are cut out of; ValueError for a noisy copy of the input, which no photograph belongs to."""
+        if self.inputs.cutout is None:
+            return self.image
+        if self.image != Image():
+            raise ValueError('a noisy picture is one of the model\'s input, and regions of the photograph cannot be cut out of '
+                             'it: use space="input"')
+        return Photograph()
 
     def revealed(self, mask: GivenMask | RandomMask, fill: Fill) -> Revealed:
         """The picture seen through a mask."""

@@ -20,7 +20,9 @@ class Method:
     """A registered method: what it is called, what it costs, what may be set, where it comes from.
 
     `signed` maps lower and raise, `default_sign` is how the field shows them; `evaluations(context, params)` counts
-    the probes a map needs; `gradients` and `positions` say what it asks of the model; `rank` is its place in the family.
+    the probes a map needs; `gradients` and `positions` say what it asks of the model; `cuts` that its map is one of the picture
+    that is cut along regions or windows (`context.size`), not of the model's input; `rank` is its place in the family.
+    `course` names the parameter that counts the stages of its film, where it makes one.
     """
 
     name: str
@@ -34,7 +36,9 @@ class Method:
     default_sign: str
     gradients: bool
     positions: bool
+    cuts: bool
     rank: int
+    course: str
     evaluations: Callable[[Context, Mapping[str, Any]], int]
     run: MethodFunction
 
@@ -52,12 +56,15 @@ class Method:
 
 def method(name: str, *, title: str, family: str, cost: str, paper: str, parameters: tuple[Parameter, ...] = (),
            warning: str | None = None, signed: bool = True, default_sign: str = "both", gradients: bool = False,
-           positions: bool = False, rank: int = 10,
+           positions: bool = False, cuts: bool | None = None, rank: int = 10, course: str = "",
            evaluations: Callable[[Context, Mapping[str, Any]], int] = lambda c, p: 1):
-    """Register the decorated generator function as a method."""
+    """Register the decorated generator function as a method; one with regions among its parameters `cuts`."""
+    if cuts is None:
+        cuts = any(p.kind == "regions" for p in parameters)
+
     def register(run: MethodFunction) -> MethodFunction:
         _methods[name] = Method(name, title, family, cost, parameters, paper, warning, signed, default_sign,
-                                gradients, positions, rank, evaluations, run)
+                                gradients, positions, cuts, rank, course, evaluations, run)
         return run
     return register
 

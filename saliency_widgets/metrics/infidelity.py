@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import regions as R
 from ..engine.inputs import FILLS
-from ..engine.probe import Fill, Input, Noisy
+from ..engine.probe import Fill, Input, Noisy, Without
 from ..methods.parameters import Parameter
 from ..methods.protocol import Context, Round
 from ..methods.sampling import doubling
@@ -149,7 +149,7 @@ class _Regions:
 
     def __init__(self, context: Context, regions: Any, fill: Fill, share: float, seed: int, n: int, whole: bool):
         self.context, self.picture, self.fill, self.whole = context, context.picture_tensor, fill, whole
-        labels = R.resolve(regions, context.inputs.picture.shown)
+        labels = R.resolve(regions, context.inputs.picture.seen)
         self.labels, self.registered = torch.from_numpy(labels.astype(np.int64)), context.inputs.add_labels(labels)
         count = int(labels.max()) + 1
         self.gone = context.kernels.uniform(seed, DRAWS, n * count).view(n, count) < share
@@ -157,7 +157,7 @@ class _Regions:
 
     def name(self, number: int) -> Input:
         gone = tuple(self.gone[number].nonzero()[:, 0].tolist())
-        return self.context.without(self.registered, gone, self.fill) if gone else self.context.image
+        return Without(self.registered, gone, self.fill, self.context.image) if gone else self.context.image
 
     def change(self, number: int, name: Input) -> Tensor:
         if self.whole:

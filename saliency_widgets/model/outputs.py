@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,19 +20,41 @@ _HINT = "say where the scores are with output=, for example output=lambda out: o
 
 
 def read_scores(output: Any, select: Callable[[Any], Any] | str | int | None = None) -> Tensor:
-    """Scores `(N, K)` from a model's output: a tensor, or a tuple, list, dict or object that holds one.
+    """Scores `(N, K)` from a model's output: a tensor, a NumPy array, rows of numbers, or what holds one of the first two.
 
-    `select` picks them: a callable, a key or an attribute, or an index. `(N,)` counts as one score a
-    picture, and `(N, K, 1, 1)` is flattened. In at least float32. ValueError where there are none to be found, with what came.
+    It may hold them as a tuple, list, dict or object. `select` picks them: a callable, a key or an attribute, or an index.
+    `(N,)` counts as one score a picture, and `(N, K, 1, 1)` is flattened. In at least float32. ValueError where there are
+    none to be found, with what came.
     """
     if select is not None:
         return _rows(_selected(output, select), "output= picked")
-    if isinstance(output, Tensor):
+    if as_tensor(output) is not None:
         return _rows(output, "the model returned")
     for candidate in _candidates(output):
-        if isinstance(candidate, Tensor) and _flat(candidate) and candidate.is_floating_point():
+        ragged = isinstance(output, (list, tuple)) and isinstance(candidate, (list, tuple))  # else all rows were read at once
+        tensor = None if ragged else as_tensor(candidate)
+        if tensor is not None and _flat(tensor) and tensor.is_floating_point():
             return _rows(candidate, "the model returned")
     raise ValueError(f"no scores (N, classes) found in the model's output: it is {describe(output)}; {_HINT}")
+
+
+def as_tensor(value: Any) -> Tensor | None:
+    """A tensor as it is, an array of numbers or equally long rows of them as a tensor; None for anything else."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (list, tuple)):
+        rows = value if value and all(isinstance(row, (list, tuple)) for row in value) else [value]
+        if not all(row and len(row) == len(rows[0]) and all(isinstance(v, Real) for v in row) for row in rows):
+            return None
+    elif not hasattr(value, "__array__"):
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        return None
+    if array.dtype.itemsize > 8 or not array.dtype.isnative:
+        array = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+    array = np.ascontiguousarray(array).reshape(array.shape)  # which makes one number a row of one
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 @dataclass(frozen=True)
@@ -41,13 +65,14 @@ class ScoreFunction:
 
     def __call__(self, output: Any) -> Tensor:
         value = self.function(output)
-        if not isinstance(value, Tensor) or value.ndim != 1:
-            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        tensor = as_tensor(value)
+        if tensor is None or tensor.ndim != 1:
+            got = type(value).__name__ if tensor is None else tuple(tensor.shape)
             raise ValueError(f"the score function must give one number a picture, a tensor of shape (N,), got {got}")
-        return value[:, None]
+        return tensor[:, None]
 
 
-def _selected(output: Any, select: Callable[[Any], Any] | str | int) -> Tensor:
+def _selected(output: Any, select: Callable[[Any], Any] | str | int) -> Any:
     try:
         if callable(select):
             picked = select(output)
@@ -59,7 +84,7 @@ def _selected(output: Any, select: Callable[[Any], Any] | str | int) -> Tensor:
         raise ValueError(
             f"output={select!r} failed on the model's output, which is {describe(output)}: {error}"
         ) from error
-    if not isinstance(picked, Tensor):
+    if as_tensor(picked) is None:
         raise ValueError(
             f"output= must pick a tensor of scores (N, classes) or (N,), it picked {describe(picked)}"
         )
@@ -79,11 +104,13 @@ def _flat(tensor: Tensor) -> bool:
     return tensor.dim() >= 1 and sum(size != 1 for size in tensor.shape[1:]) <= 1
 
 
-def _rows(tensor: Tensor, said: str) -> Tensor:
+def _rows(value: Any, said: str) -> Tensor:
+    tensor = as_tensor(value)
     if not tensor.is_floating_point():
+        other = "" if isinstance(value, Tensor) else " (of scikit-learn predict_proba or decision_function, not predict)"
         raise ValueError(
-            f"{said} a {_short(tensor)}, not scores: floating-point scores (N, classes) are wanted, "
-            f"taken before any argmax; {_HINT}"
+            f"{said} {describe(value)}, not scores: floating-point scores (N, classes) are wanted, "
+            f"taken before any argmax{other}; {_HINT}"
         )
     if not _flat(tensor) or tensor.numel() == 0:
         positions = (
@@ -92,7 +119,7 @@ def _rows(tensor: Tensor, said: str) -> Tensor:
             else ""
         )
         raise ValueError(
-            f"{said} a {_short(tensor)}, scores (N, classes) are wanted{positions or '; ' + _HINT}"
+            f"{said} {describe(value)}, scores (N, classes) are wanted{positions or '; ' + _HINT}"
         )
     return wide(tensor if tensor.dim() == 2 else tensor.reshape(len(tensor), -1))
 
@@ -107,6 +134,8 @@ def describe(value: Any) -> str:
     match value:
         case Tensor():
             return f"a {_short(value)}"
+        case np.ndarray():
+            return f"a {value.dtype} array {value.shape}"
         case Mapping():
             return "a dict with " + (
                 ", ".join(f"{k!r}: {describe(v)}" for k, v in list(value.items())[:8]) or "nothing"
@@ -151,10 +180,11 @@ def _complaint(model: Any, x: Tensor, error: Exception) -> str:
             f"the model's weights are {_placed(tensor)}, its input {tuple(x.shape)} is {_placed(x)}, "
             f"and it failed: {type(error).__name__}: {first}"
         )
-    return (
-        f"the model failed on an input of shape {tuple(x.shape)}: {type(error).__name__}: {first}. "
-        f"Check the picture's size with preprocess="
-    )
+    hint = "Check the picture's size with preprocess="
+    if not isinstance(unwrap(model), nn.Module):
+        hint = (f"It is called with a torch tensor {tuple(x.shape)}, of which np.asarray(x) makes an array; "
+                f"the number of pictures may be any")
+    return f"the model failed on an input of shape {tuple(x.shape)}: {type(error).__name__}: {first}. {hint}"
 
 
 def _remedy(wants: int, x: Tensor) -> str:

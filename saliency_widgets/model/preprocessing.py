@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from .clone import unwrap
 from .outputs import describe, input_channels
+from .photograph import Photograph, photograph, reduced
 from .pictures import open_picture
 from .pipelines import IMAGENET_MEAN, IMAGENET_STD, Pipeline, Statistics, find_pipeline
 
@@ -49,18 +51,24 @@ class PixelSpace:
 class Picture:
     """A picture as the model receives it, and as it is shown.
 
-    `x` `(1, C, H, W)` on the CPU in the model's dtype; `shown` uint8 `(H, W, 3)`, what the model saw with
+    `x` `(1, C, H, W)` on the CPU in the model's dtype; `seen` uint8 `(H, W, 3)`, what the model saw with
     normalisation undone; `description` says how it was prepared, `assumed` that this was a guess; `content`
-    names it in store keys.
+    names it in store keys; `photo` is the photograph before all that, where the session works on it.
     """
 
     x: Tensor
-    shown: np.ndarray
+    seen: np.ndarray
     space: PixelSpace
     description: str
     assumed: bool
     notes: tuple[str, ...]
     content: str
+    photo: Photograph | None = None
+
+    @property
+    def shown(self) -> np.ndarray:
+        """What the stage shows and regions cut, uint8 `(H, W, 3)`: the photograph, or else what the model saw."""
+        return self.seen if self.photo is None else self.photo.pixels
 
 
 def load_picture(
@@ -72,6 +80,7 @@ def load_picture(
     std: Any = None,
     background: Any = "white",
     dtype: torch.dtype = torch.float32,
+    photo: bool = False,
 ) -> Picture:
     """Prepare a picture for a model.
 
@@ -79,30 +88,57 @@ def load_picture(
     tensor `(C, H, W)` or `(1, C, H, W)`, which is used as it is. `preprocess="auto"` takes
     `model.preprocess`, timm's `pretrained_cfg`, else ImageNet's and says so; None only scales to 0..1;
     or any callable from a PIL image to a tensor, such as `weights.transforms()`. `mean` and `std` (for
-    pixels in 0..1) replace what its inverse for display would be. FileNotFoundError, ValueError or
-    TypeError say what is wrong and what to do.
+    pixels in 0..1) replace what its inverse for display would be. `photo` keeps the photograph, too.
+    FileNotFoundError, ValueError or TypeError say what is wrong and what to do.
     """
     model = unwrap(model)
     given = _given(mean, std)
     pipeline = find_pipeline(model, preprocess)
     if isinstance(img, Tensor):
+        if photo:
+            raise ValueError(
+                'space="photo" works on the photograph before preprocessing, and a tensor is what comes after: '
+                'give the picture itself (a path, a PIL image or a uint8 array), or use space="input"'
+            )
         return _from_tensor(img, pipeline, preprocess == "auto", given, dtype)
     image, notes = open_picture(img, background, grey=input_channels(model) == 1)
+    if not photo:
+        return _from_image(image, pipeline, given, notes, dtype)
+    image, more = reduced(image)
+    picture = _from_image(image, pipeline, given, (*notes, *more), dtype)
+
+    def prepare(other: Image.Image) -> Tensor:
+        return _stored(_input(other, pipeline, picture.space), dtype)
+
+    kept = photograph(image, prepare)
+    content = hashlib.sha256(f"{picture.content} {kept.size}".encode() + kept.pixels.tobytes()).hexdigest()[:32]
+    return replace(picture, photo=kept, content=content, notes=(kept.note, *picture.notes))
+
+
+def _from_image(
+    image: Image.Image, pipeline: Pipeline, given: Statistics | None, notes: Sequence[str], dtype: torch.dtype
+) -> Picture:
     if pipeline.apply is None:
-        image = pipeline.crop(image)
-        channels = len(image.getbands())
-        space = _space(given or pipeline.statistics, channels)
-        pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, channels)
-        x = space.to_input(pixels.permute(2, 0, 1)[None].to(torch.float64) / 255)
+        space = _space(given or pipeline.statistics, len(image.getbands()))
+        x = _input(image, pipeline, space)
         return _picture(x, space, pipeline.described(given, x), pipeline.assumed, notes, dtype)
-    x = pipeline.run(image)
-    _check(x, f"preprocess={pipeline.name} gave")
-    x = x if x.dim() == 4 else x[None]
+    x = _input(image, pipeline, None)
     if given or pipeline.statistics is not None:
         space = _space(given or pipeline.statistics, x.shape[1])
         return _picture(x, space, pipeline.described(given, x), False, notes, dtype)
     space, assumed, more = _guessed(x)
     return _picture(x, space, pipeline.described(None, x), assumed, (*notes, *more), dtype)
+
+
+def _input(image: Image.Image, pipeline: Pipeline, space: PixelSpace | None) -> Tensor:
+    """The model's input `(1, C, H, W)` of an opened image; our own resize and crop is normalised into `space`."""
+    if pipeline.apply is None:
+        image = pipeline.crop(image)
+        pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, len(image.getbands()))
+        return space.to_input(pixels.permute(2, 0, 1)[None].to(torch.float64) / 255)
+    x = pipeline.run(image)
+    _check(x, f"preprocess={pipeline.name} gave")
+    return x if x.dim() == 4 else x[None]
 
 
 def _from_tensor(
@@ -209,15 +245,20 @@ def _check(x: Any, said: str, integers: str = "") -> None:
 def _picture(
     x: Tensor, space: PixelSpace, description: str, assumed: bool, notes: Sequence[str], dtype: torch.dtype
 ) -> Picture:
-    with torch.inference_mode(False), torch.no_grad():
-        x = x.detach().to(device="cpu", dtype=dtype, copy=True, memory_format=torch.contiguous_format)
-        shown, more = _shown(x, space)
+    x = _stored(x, dtype)
+    seen, more = _seen(x, space)
     data = x.view(torch.uint8).numpy().tobytes()
     content = hashlib.sha256(f"{tuple(x.shape)} {x.dtype} {space}".encode() + data).hexdigest()[:32]
-    return Picture(x, shown, space, description, assumed, (*notes, *more), content)
+    return Picture(x, seen, space, description, assumed, (*notes, *more), content)
 
 
-def _shown(x: Tensor, space: PixelSpace) -> tuple[np.ndarray, tuple[str, ...]]:
+def _stored(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """A copy of our own on the CPU, whatever mode the caller is in."""
+    with torch.inference_mode(False), torch.no_grad():
+        return x.detach().to(device="cpu", dtype=dtype, copy=True, memory_format=torch.contiguous_format)
+
+
+def _seen(x: Tensor, space: PixelSpace) -> tuple[np.ndarray, tuple[str, ...]]:
     """The pixels uint8 `(H, W, 3)` behind an input, and a note where they are no picture."""
     pixels, notes = space.to_pixels(x[0].to(torch.float64)), ()
     channels = len(pixels)

@@ -12,6 +12,7 @@ from .words import plain, signed
 
 ROWS = 5
 ROW = 20  # pixels
+EASE = 160  # milliseconds
 
 
 class ClassPanel(ipywidgets.VBox):
@@ -49,7 +50,7 @@ class ClassPanel(ipywidgets.VBox):
         self.bars.on_element_click(lambda _, event: self._pick(int(event["data"].get("index", -1))))
         self.figure = bqplot.Figure(
             marks=[self.bars], fig_margin={"top": 0, "bottom": 0, "left": 0, "right": 0}, padding_x=0, padding_y=0,
-            min_aspect_ratio=0.01, max_aspect_ratio=100, animation_duration=160, display_toolbar=False,
+            min_aspect_ratio=0.01, max_aspect_ratio=100, animation_duration=EASE, display_toolbar=False,
             layout={"height": f"{ROWS * ROW}px", "width": "auto", "min_width": "0"})
         self.figure.add_class("sw-bars")
         self.numbers = ipywidgets.HTML()
@@ -64,11 +65,13 @@ class ClassPanel(ipywidgets.VBox):
         self.add_class("sw-section")
 
     def show(self, rows: Sequence[tuple[int, str, float]], target: int, contrast: int | None = None,
-             exact: Sequence[str] = (), without: Sequence[float] | None = None) -> None:
+             exact: Sequence[str] = (), without: Sequence[float] | None = None, truth: int | None = None,
+             room: bool = False) -> None:
         """Show `(index, label, probability)` rows with the one called `target` in the accent colour.
 
         `exact` gives one sentence per row for its tooltip (logit and full probability); `without` the probabilities while
-        regions are off: the bars show these, a tick the earlier ones, and a second column the difference.
+        regions are off: the bars show these, a tick the earlier ones, and a second column the difference, for which there
+        is `room` before anything is off, so that no bar changes its scale with a click. `truth` is ticked off.
         """
         rows = list(rows)[:ROWS]
         self._syncing = True
@@ -78,17 +81,23 @@ class ClassPanel(ipywidgets.VBox):
             for row, button in enumerate(self.names):
                 button.layout.visibility = "visible" if row < len(rows) else "hidden"
                 if row < len(rows):
-                    button.description = rows[row][1]
-                    button.tooltip = exact[row] if row < len(exact) else f"explain {rows[row][1]}"
+                    true = self.indices[row] == truth
+                    button.description = f"✓ {rows[row][1]}" if true else rows[row][1]
+                    tip = exact[row] if row < len(exact) else f"explain {rows[row][1]}"
+                    button.tooltip = f"{tip}; the true class" if true else tip
                 (button.add_class if row == chosen else button.remove_class)("sw-on")
             for row in range(ROWS):
                 (self.figure.add_class if row == chosen else self.figure.remove_class)(f"sw-pick-{row}")
             whole = np.array([p for *_, p in rows])
             shares = whole if without is None else np.array(without[:ROWS], float)
             largest = float(max(whole.max(), shares.max())) or 1.0
+            # A click is answered at once; only what was never there eases in.
+            self.figure.animation_duration = EASE if without is None and not self.ticks.value else 0
             self.bars.scales["y"].max = largest
-            self.bars.y = np.concatenate((shares, np.zeros(ROWS - len(rows))))
-            (self.body.remove_class if without is None else self.body.add_class)("sw-changed")
+            lengths = np.concatenate((shares, np.zeros(ROWS - len(rows))))
+            if not np.array_equal(lengths, self.bars.y):
+                self.bars.y = lengths
+            (self.body.add_class if room or without is not None else self.body.remove_class)("sw-changed")
             self.ticks.value = "" if without is None else "".join(
                 f"<i style='left:{100 * p / largest:.2f}%;top:{ROW * row + 4}px'></i>" for row, p in enumerate(whole))
             self.numbers.value = "".join(

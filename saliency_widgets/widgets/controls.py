@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import ipywidgets
 import numpy as np
 import traitlets
+from PIL import Image
 
 
 class Declared(traitlets.TraitType):
@@ -99,7 +101,15 @@ def say(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, tuple) and len(value) == 2 and all(isinstance(v, int) for v in value):
         return f"{value[0]} × {value[1]}"
+    if isinstance(value, Image.Image):
+        return titled(value)
     return "own"
+
+
+def titled(picture: Image.Image) -> str:
+    """The name of a picture's file, cut in its middle where it is long, or "picture"."""
+    name = os.path.basename(str(getattr(picture, "filename", "") or "")) or "picture"
+    return name if len(name) <= 18 else f"{name[:8]}…{name[-9:]}"
 
 
 def ladder(parameter: Any) -> list[Any]:
@@ -142,16 +152,20 @@ class Grid(tuple):
     """(rows, columns) among the ways to cut a picture into regions."""
 
 
+A_FILE = "picture…"  # the line of a menu of fills that opens the browser's file chooser; the page knows it by these words
+CHOOSE = object()  # what it stands for
+
+
 class Control:
     """One parameter's widget, kept equal to its trait; `on_hand(name, value)` hears what a hand changes.
 
     `layers` are the layers to choose from; where `default_layer` is None a layer of None has a line of its own. What only
-    code can give (mappings, backgrounds) is shown, not changed.
+    code can give (mappings, backgrounds) is shown, not changed. `on_file(name)` hears the wish to fill with a picture.
     """
 
     def __init__(self, parameter: Any, params: MethodParams, on_hand: Callable[[str, Any], None],
-                 layers: tuple[str, ...] = (), default_layer: str | None = None):
-        self.parameter, self.params, self.on_hand = parameter, params, on_hand
+                 layers: tuple[str, ...] = (), default_layer: str | None = None, on_file: Callable[[str], None] | None = None):
+        self.parameter, self.params, self.on_hand, self._on_file = parameter, params, on_hand, on_file
         self._layers, self._default_layer = layers, default_layer
         self._syncing = False
         self.widget = self._make()
@@ -186,7 +200,8 @@ class Control:
             return nothing + [(name, name) for name in self._layers]
         if kind == "regions":
             return [(f"grid {n} × {n}", Grid((n, n))) for n in self._grids] + [(say(v), v) for v in parameter.choices]
-        return [(say(v), v) for v in parameter.choices or ()]
+        file = [(A_FILE, CHOOSE)] if kind == "fill" and parameter.choices and self._on_file is not None else []
+        return [(say(v), v) for v in parameter.choices or ()] + file
 
     def _make(self) -> ipywidgets.DOMWidget:
         parameter, words = self.parameter, self.parameter.name.replace("_", " ")
@@ -241,7 +256,8 @@ class Control:
                 options = self._options()
                 if not any(same(v, value) for _, v in options):
                     # A value that only code can give gets a line of its own.
-                    options.append((f"grid {say(tuple(value))}" if isinstance(value, Grid) else say(value), value))
+                    words = f"grid {say(tuple(value))}" if isinstance(value, Grid) else say(value)
+                    options.insert(len(options) - (options[-1][1] is CHOOSE), (words, value))
                 self.values = [v for _, v in options]
                 if [words for words, _ in options] != list(self.widget.options):
                     self.widget.options = [words for words, _ in options]
@@ -272,6 +288,9 @@ class Control:
         before = getattr(self.params, self.parameter.name)
         if self.listed:
             value = self.values[value]
+            if value is CHOOSE:  # the page opens the file chooser; the menu says what is filled with until a file is there
+                self.show(before)
+                return self._on_file(self.parameter.name)
             if isinstance(value, Grid):
                 if not same(value, self.params.grid):
                     self.on_hand("grid", tuple(value))

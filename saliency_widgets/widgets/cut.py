@@ -16,14 +16,18 @@ from .stage import Ranks
 from .words import percent, plain, signed
 
 if TYPE_CHECKING:
+    from ..model.preprocessing import Picture
     from ..saliency_map import SaliencyMap
     from ..what_if import WhatIf
 
 # What the menu of a region offers: edit, words, tooltip.
 ACTS = (("toggle", "off / on", "switch the region off or on (Enter)"),
         ("grow", "grow", "take a rim of 2 px from those beside it (>)"),
-        ("shrink", "shrink", "give a rim of 2 px to those beside it (<)"), ("finer", "split in 4", "cut it into superpixels"),
-        ("remove", "remove", "give its pixels to those beside it (Delete)"))
+        ("shrink", "shrink", "give a rim of 2 px to those beside it (<)"), ("finer", "finer", "cut it into four superpixels"),
+        ("coarser", "coarser", "join it with the neighbour that it looks most like"),
+        ("remove", "remove", "give its pixels to those beside it (Delete)"),
+        ("interactions", "interactions", "what it costs together with each other region, beyond what they cost one by one"))
+HEIGHT, MARGIN = 68, 4  # of the plot, in pixels
 
 
 class CutPanel(ipywidgets.VBox):
@@ -38,13 +42,12 @@ class CutPanel(ipywidgets.VBox):
         self._on_edit = on_edit
         scales = {"x": bqplot.OrdinalScale(domain=[0]), "y": bqplot.LinearScale()}
         bars = {"scales": scales, "padding": 0.25, "x": [0], "y": [0.0]}
-        # The last one lies over the others: what is off turns to ink.
         self.marks = {name: bqplot.Bars(colors=[colour], **bars) for name, colour in
-                      (("raises", "#dd6a5c"), ("lowers", "#5b9bd0"), ("off", "#888"))}
+                      (("raises", "#dd6a5c"), ("lowers", "#5b9bd0"))}
         self.figure = bqplot.Figure(
             marks=list(self.marks.values()), padding_x=0, padding_y=0, min_aspect_ratio=0.01, max_aspect_ratio=100,
-            fig_margin={"top": 4, "bottom": 4, "left": 0, "right": 0}, display_toolbar=False,
-            layout={"height": "68px", "width": "auto", "min_width": "0"})
+            fig_margin={"top": MARGIN, "bottom": MARGIN, "left": 0, "right": 0}, display_toolbar=False,
+            layout={"height": f"{HEIGHT}px", "width": "auto", "min_width": "0"})
         self.figure.add_class("sw-drops")
         self.words, self.numbers = ipywidgets.HTML(), ipywidgets.HTML()
         self.words.add_class("sw-plot-words")
@@ -72,7 +75,7 @@ class CutPanel(ipywidgets.VBox):
 
     def _region_menu(self) -> ipywidgets.HBox:
         self.which = ipywidgets.HTML()
-        self.menu = named(ipywidgets.ToggleButton(), "the chosen region", "name, grow, shrink, split, remove")
+        self.menu = named(ipywidgets.ToggleButton(), "the chosen region", "name it, edit it, see its interactions")
         self.menu.add_class("sw-menu")
         self.name = named(ipywidgets.Text(description="name", continuous_update=False), "name of the region")
         self.name.add_class("sw-param")
@@ -123,41 +126,43 @@ class CutPanel(ipywidgets.VBox):
             across, up = self.marks["raises"].scales["x"], self.marks["raises"].scales["y"]
             across.domain = x.tolist()
             up.min, up.max = min(0.0, float(ranked.min())), max(0.0, float(ranked.max())) or 1.0
-        for name, mine in (("raises", ranked >= 0), ("lowers", ranked < 0), ("off", np.zeros(len(x), bool))):
+        for name, mine in (("raises", ranked >= 0), ("lowers", ranked < 0)):
             with self.marks[name].hold_sync():
                 self.marks[name].x, self.marks[name].y = x, np.where(mine, ranked, 0.0)
-        self.strip.order, self.strip.off = self.ranks.tolist(), []
+        ends = np.sort(np.column_stack((np.zeros(len(x)), ranked)), 1)[:, ::-1]
+        with self.strip.hold_sync():  # what is off turns to ink there: bqplot takes its time for hundreds of bars
+            self.strip.bars = (MARGIN + (HEIGHT - 2 * MARGIN) * (up.max - ends) / (up.max - up.min)).astype("<f4").tobytes()
+            self.strip.order, self.strip.off = self.ranks.tolist(), []
         # The words keep clear of the bars: right of the tall ones, or, where those are small, under them on the left.
         below = up.max / (up.max - up.min or 1.0) < 0.5
         (self.words.add_class if below else self.words.remove_class)("sw-below")
-        what = "drop" if "after" in map.details else "share"
-        self.words.value = (f"{what} of {len(scores)} regions, ranked<br>"
+        pairs = "pair_drops" in map.details
+        what = f"with region {map.details['region']}" if pairs else "drop" if "after" in map.details else "share"
+        self.words.value = (f"{what}{': ' if pairs else ' of '}{len(scores) - pairs} regions, ranked<br>"
                             f"{signed(ranked[0])} to {signed(ranked[-1])} {escape(map.unit)}")
 
     # ---- what is off
 
     def show_off(self, labels: np.ndarray, off: frozenset[int], found: WhatIf | None, mask: np.ndarray,
-                 photograph: np.ndarray) -> None:
+                 picture: Picture) -> None:
         """Mark what is off of label map `(H, W)`, and write what the model says without it; `found` None: not evaluated yet.
 
-        `mask` are its pixels bool `(H, W)`, `photograph` the whole picture, both of the picture's size.
+        `mask` are its pixels bool `(H, W)`, of the size of the whole `picture` as it is shown.
         """
         map = self._map
         if map is None:
             return
         fits = map.regions is not None and np.array_equal(map.regions, labels)
         chosen = np.isin(self.ranks, list(off)) & fits
-        scores = np.asarray(map.region_scores, np.float64)[self.ranks]
-        marked = np.where(chosen, scores, 0.0)
-        if not np.array_equal(marked, self.marks["off"].y):
-            self.marks["off"].y = marked
-        self.strip.order, self.strip.off = (self.ranks.tolist(), sorted(off)) if fits else ([], [])
+        with self.strip.hold_sync():
+            self.strip.order, self.strip.off = (self.ranks.tolist(), sorted(off)) if fits else ([], [])
         self.all_on.layout.visibility = "visible" if off else "hidden"
-        predicted = -float(scores[chosen].sum()) if fits and np.isfinite(scores[chosen]).all() else None
+        alone = np.asarray(map.details.get("drops", map.region_scores), np.float64)[self.ranks][chosen]
+        predicted = -float(alone.sum()) if fits and np.isfinite(alone).all() else None
         self.numbers.value = "".join(self._lines(map, len(off), float(mask.mean()), found, predicted))
         if found is not None or not off:
-            self.off.show(faded(photograph, mask))
-            self.seen.show(photograph if found is None else found.picture)
+            self.off.show(faded(picture.shown, mask))
+            self.seen.show(picture.seen if found is None else found.seen)
 
     @staticmethod
     def _lines(map: SaliencyMap, count: int, share: float, found: WhatIf | None, predicted: float | None) -> list[str]:

@@ -12,7 +12,8 @@ from ..editing import Regions
 
 DRAWN = ("rectangle", "lasso", "brush")  # what makes a region of the pixels it covers
 STROKES = (*DRAWN, "erase", "split", "merge")
-PLACES = ("toggle", "remove", "grow", "shrink", "finer", "name", "choose")  # what is done to one region
+# What is done to one region.
+PLACES = ("toggle", "remove", "grow", "shrink", "finer", "coarser", "name", "choose", "interactions")
 ANY = ("undo", "redo", "on", "cancel")
 MOST_POINTS = 20_000  # of one stroke: a hand's has hundreds
 
@@ -135,8 +136,12 @@ class Edit:
             case "finer":
                 regions.split(region, 4, picture)
                 return None
+            case "coarser":
+                return regions.coarser(region, picture)
             case "name":
                 regions.name(region, self.name)
+            case "interactions":
+                raise ValueError("interactions are shown by the Explorer: these regions are not edited")
         return region
 
 

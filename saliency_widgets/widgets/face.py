@@ -15,8 +15,10 @@ from .layers import HeatLayer
 from .legend import Legend
 from .method import MethodPanel
 from .readout import Readout
+from .sheet_view import SheetView
 from .stage import Stage, Tools
 from .status import ProgressLine, StatusLine
+from .strip import Strip
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class Hands:
     pin: Callable[[], None]
     unpin: Callable[[HeatLayer], None]
     save: Callable[[str], tuple[str, bytes] | str]
+    sheet: Callable[[], None]
+    picture: Callable[[int], None]
+    turn: Callable[[int], None]
+    fill: Callable[[str, str, str, bytes], None]
     refresh: Callable[[], None]
     cancel: Callable[[], None]
 
@@ -42,7 +48,7 @@ class Hands:
 class Face:
     """Builds the parts, holds them by name, and closes them all.
 
-    `children` are the three blocks for the root. `layers[0]` is the map being explored, `layers[1]` the last map of
+    `children` are the blocks for the root. `layers[0]` is the map being explored, `layers[1]` the last map of
     another method; pinned ones follow.
     """
 
@@ -54,17 +60,20 @@ class Face:
         # Each part has a list of its own: one that all share would change without any of them being told.
         self.legend, self.tools, self.readout = (part(layers=list(self.layers)) for part in (Legend, Tools, Readout))
         self.status = StatusLine(hands.file, hands.refresh, hands.save)
+        self.strip, self.sheet = Strip(hands.picture), SheetView(hands.sheet)
         self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
-                                  on_point=hands.point, on_edit=hands.edit, layers=layers,
-                                  default_layer=default_layer, absent=absent)
+                                  on_point=hands.point, on_edit=hands.edit, on_sheet=hands.sheet, on_fill=hands.fill,
+                                  layers=layers, default_layer=default_layer, absent=absent)
         self.rows = LayerRows(self.stage.canvas, hands.pin, hands.unpin, layers=list(self.layers))
         self.progress = ProgressLine(hands.cancel)
         self.link = ipywidgets.jslink((self.stage.canvas, "help"), (self.status.help, "value"))
         self.stage.canvas.on_drop(hands.file)
+        self.stage.canvas.on_fill(self.method.fill_with)
         self.stage.canvas.on_edit(hands.edit)
-        self.stage.canvas.on_key(lambda key: hands.cancel() if key == "Escape" else None)
-        left = ipywidgets.VBox([self.stage, self.legend, self.tools])
+        keys = {"Escape": hands.cancel, "PageUp": lambda: hands.turn(-1), "PageDown": lambda: hands.turn(1)}
+        self.stage.canvas.on_key(lambda key: keys[key]() if key in keys else None)
+        left = ipywidgets.VBox([self.stage, self.legend, self.tools, self.sheet])
         left.add_class("sw-left")
         panel = ipywidgets.VBox([self.classes, self.method, self.rows])
         panel.add_class("sw-panel")
@@ -72,17 +81,20 @@ class Face:
         main.add_class("sw-main")
         foot = ipywidgets.Box([self.readout, self.progress])
         foot.add_class("sw-foot")
-        self.children = (self.status, main, foot)
+        self.children = (self.status, self.strip, main, foot)
 
     def show_layers(self) -> None:
         """Let every part speak of the layers that there are now."""
         for part in (self.stage.canvas, self.legend, self.tools, self.readout, self.rows):
             part.layers = list(self.layers)
 
-    def set_picture(self, picture: Any) -> None:
-        """Show another photograph, uint8 `(H, W, 3)`, everywhere it appears."""
-        self.stage.set_picture(picture)
-        self.method.set_picture(picture)
+    def set_picture(self, shown: Any, seen: Any, crop: Sequence[float] | None = None) -> None:
+        """Show another photograph: `shown` uint8 `(H, W, 3)` on the stage, with the crop that the model sees of it.
+
+        `seen` uint8 `(h, w, 3)`, what it saw, is for the panels.
+        """
+        self.stage.set_picture(shown, crop)
+        self.method.set_picture(seen)
 
     def close(self) -> None:
         """Close every widget of ours, shown or hidden, with layouts, styles, links and plots."""

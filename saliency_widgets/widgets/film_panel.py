@@ -1,4 +1,4 @@
-"""The body of methods that learn step by step: the course of the score, and what stood there at each stage."""
+"""The body of methods that go step by step: the course of the score, and what stood there at each stage."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -20,22 +20,25 @@ if TYPE_CHECKING:
 class FilmPanel(ipywidgets.VBox):
     """Plot of 76 px over the iterations, the picture and the mask at the playhead, the numbers, parameters.
 
-    The map's details hold `film`, a list of dicts of iteration, score, picture uint8 `(H, W, 3)` and, where one is learned,
-    mask uint8 `(H, W)` and objective. `on_point(iteration)` hears the playhead; `show_stage` answers it.
+    The map's details hold `film`, a list of dicts of iteration, score, picture uint8 `(H, W, 3)` and, where there are such,
+    mask uint8 `(H, W)`, objective, probability and region. `on_point(iteration)` hears the playhead; `show_stage` answers it.
+    `course` is the parameter that counts the stages, by whose name they are called.
     """
 
     hint = ""
 
-    def __init__(self, controls: dict[str, Control], on_point: Callable[[float], None]):
-        self.plot = Curve("iteration", on_point, at=100)
-        self.seen = Pictured("as the model sees it", "what the model is given at this iteration")
-        self.mask = Pictured("mask", "the mask at this iteration")
+    def __init__(self, controls: dict[str, Control], on_point: Callable[[float], None],
+                 course: str = "iterations"):
+        self.course, one = course, course.removesuffix("s")
+        self.plot = Curve(one, on_point, at=100)
+        self.seen = Pictured("as the model sees it", f"what the model is given at this {one}")
+        self.mask = Pictured("mask", f"the mask at this {one}")
         self.first = Pictured("the picture", "the photograph")
         self.numbers = ipywidgets.HTML()
         self.numbers.add_class("sw-what")
         self.pictures = ipywidgets.HBox([self.seen, self.mask, self.numbers])
         self.pictures.add_class("sw-trip")
-        self.play, self.link = player(self.plot, "the iterations")
+        self.play, self.link = player(self.plot, f"the {course}")
         row = ipywidgets.HBox([*(c.widget for c in controls.values()), self.play])
         row.add_class("sw-params")
         super().__init__([self.plot, self.pictures, row])
@@ -61,7 +64,8 @@ class FilmPanel(ipywidgets.VBox):
         if not film:
             return
         self._map, self.film = map, film
-        self.plot.end = float(max(1, map.params["iterations"]))
+        # A picture may have fewer regions than steps were asked for.
+        self.plot.end = float(max(1, film[-1]["iteration"] if map.final else map.params[self.course]))
         at = np.array([stage["iteration"] for stage in film], np.float64)
         scores = np.array([stage["score"] for stage in film], np.float64)
         objective = None
@@ -74,7 +78,7 @@ class FilmPanel(ipywidgets.VBox):
         unit = map.details.get("objective_score", "")
         self.plot.words.value = (f"{escape(unit) or 'activation'} {number(scores[0])} → {number(scores[-1])}"
                                  + ("" if objective is None else "<br>dashed: the objective"))
-        self.plot.ticks([(0.0, "0", False), (self.plot.end, f"{self.plot.end:.0f} iterations", False)])
+        self.plot.ticks([(0.0, "0", False), (self.plot.end, f"{self.plot.end:.0f} {self.course}", False)])
         self.pictures.children = (self.seen, self.mask if "mask" in film[0] else self.first, self.numbers)
         self.show_stage(self.plot.point if map.final else float(at[-1]))
 
@@ -83,7 +87,7 @@ class FilmPanel(ipywidgets.VBox):
         if self._map is None:
             return None
         stage = min(self.film, key=lambda s: abs(s["iteration"] - iteration))
-        self.seen.show(stage["picture"], f"at iteration <b>{stage['iteration']}</b>")
+        self.seen.show(stage["picture"], f"at {self.course.removesuffix('s')} <b>{stage['iteration']}</b>")
         if "mask" in stage:
             self.mask.show(paint_size(stage["mask"]), escape(self._map.unit))
         details, lines = self._map.details, [f"<div class=sw-m>{escape(self._subject())}</div>"]
@@ -93,7 +97,11 @@ class FilmPanel(ipywidgets.VBox):
         lines.append(f"<div class=sw-m>{escape(details.get('objective_score', 'activation'))}</div>")
         if "objective" in stage:
             lines.append(f"<div class=sw-m>objective {number(stage['objective'])}</div>")
-            lines.append(f"<div class=sw-m>mask {percent(stage['mask'].mean() / 255)}</div>")
+        if stage.get("probability") is not None:
+            lines.append(f"<div class=sw-m>probability {number(stage['probability'])}</div>")
+        if "mask" in stage:
+            last = "" if stage.get("region") is None else f", last region {stage['region']}"
+            lines.append(f"<div class=sw-m>mask {percent(stage['mask'].mean() / 255)}{last}</div>")
         self.numbers.value = "".join(lines)
         return stage
 

@@ -198,8 +198,9 @@ class HeatLayer(ipywidgets.Widget):
         self.empty = True
 
     def __repr__(self) -> str:
-        shape = " × ".join(map(str, self.shape))
-        return f"<HeatLayer {self.name!r}, {shape}{'' if self.visible else ', hidden'}>" if not self.empty else "<HeatLayer, empty>"
+        if self.empty:
+            return "<HeatLayer, empty>"
+        return f"<HeatLayer {self.name!r}, {' × '.join(map(str, self.shape))}{'' if self.visible else ', hidden'}>"
 
     def decode(self) -> np.ndarray:
         """The map as the browser reads it: (H, W) float64, within half a step of what was shown."""

@@ -68,12 +68,14 @@ class MethodPanel(ipywidgets.VBox):
     """The second question, with a body that is 240 px high whatever the family.
 
     Callbacks: `on_method(name)`, `on_run(name)` (a click on a row that names its cost), `on_param(method, name,
-    value)`, `on_point(alpha)` and `on_edit(edit)` of the bodies. `select` and the `show…` never call them.
+    value)`, `on_fill(method, parameter, file, bytes)`, `on_sheet()`, `on_point(alpha)` and `on_edit(edit)` of the bodies.
+    `select` and the `show…` never call them.
     """
 
     def __init__(self, methods: Mapping[str, Any], params: Params, *, on_method: Callable[[str], None],
                  on_run: Callable[[str], None], on_param: Callable[[str, str, Any], None],
-                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None],
+                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None], on_sheet: Callable[[], None],
+                 on_fill: Callable[[str, str, str, bytes], None] | None = None,
                  layers: Sequence[Any] = (), default_layer: str | None = None, absent: Mapping[str, str] | None = None):
         absent = absent or {}
         self.methods, self._on_method, self._on_param, self._syncing = methods, on_method, on_param, False
@@ -111,12 +113,22 @@ class MethodPanel(ipywidgets.VBox):
         self.menu.add_class("sw-menu")
         self.more = ipywidgets.VBox()
         self.more.add_class("sw-pop")
-        name_row = ipywidgets.HBox([self.choice, self.evidence, self.menu, self.more])
+        self.sheet = named(ipywidgets.Button(layout={"visibility": "hidden"}), "contact sheet",
+                           "all that lies behind this map, on one page")
+        self.sheet.add_class("sw-icon")
+        self.sheet.add_class("sw-sheet-button")
+        self.sheet.on_click(lambda _: on_sheet())
+        self.upload = named(ipywidgets.FileUpload(accept="image/*", multiple=False, description="choose a file"),
+                            "picture to fill with", "any picture; it takes the size of this one")
+        self.upload.add_class("sw-fill-upload")
+        self.upload.observe(self._uploaded, "value")
+        self._filling: tuple[str, str] | None = None  # the method and parameter that wait for a file
+        name_row = ipywidgets.HBox([self.choice, self.evidence, self.upload, self.sheet, self.menu, self.more])
         name_row.add_class("sw-name-row")
         self._prices: dict[str, str] = {}  # as HTML
         self._told: str | None = None  # whose map the evidence speaks of
         self.params, self._layers, self._default_layer = params, tuple(layers), default_layer
-        self._on_point, self._on_edit, self._picture = on_point, on_edit, None
+        self._on_point, self._on_edit, self._on_fill, self._picture = on_point, on_edit, on_fill, None
         self.controls, self.bodies = Lazy(self._controls_of), Lazy(self._body_of)
         self.menus = Lazy(lambda name: [c.widget for n, c in self.controls[name].items()
                                         if n not in _in_row(self.controls[name]) and c.parameter.kind != "window"])
@@ -137,16 +149,39 @@ class MethodPanel(ipywidgets.VBox):
                 self._on_param(name, index, None)
             self._on_param(name, parameter, value)
 
-        return {p.name: Control(p, self.params[name], by_hand, own, self._default_layer if method.positions else None)
+        ask = None if self._on_fill is None else (lambda parameter: self._ask_file(name, parameter))
+        return {p.name: Control(p, self.params[name], by_hand, own, self._default_layer if method.positions else None, ask)
                 for p in method.parameters}
+
+    def _ask_file(self, method: str, parameter: str) -> None:
+        """A menu asks for a picture: the page opens its file chooser, and the button stays for browsers that forbid that."""
+        self._filling = method, parameter
+        self.upload.add_class("sw-asking")
+
+    def fill_with(self, file: str, data: bytes) -> None:
+        """Fill with a picture that was chosen or dropped: what the menu asked for, else the first fill of the method."""
+        method = self.by_title(self.choice.index)
+        fills = [p.name for p in self.methods[method].parameters if p.kind == "fill" and p.choices]
+        asked = self._filling if self._filling is not None and self._filling[0] == method else None
+        self._filling = None
+        self.upload.remove_class("sw-asking")
+        if asked is None and fills:
+            asked = method, fills[0]
+        if asked is not None and self._on_fill is not None:
+            self._on_fill(*asked, file, data)
+
+    def _uploaded(self, change: dict) -> None:
+        for file in change["new"]:
+            self.fill_with(file["name"], bytes(file["content"]))
+            self.upload.value = ()
 
     def _body_of(self, name: str) -> ipywidgets.VBox:
         """The body that what a method declares asks for, so that a new method has one without a line here."""
         method, controls = self.methods[name], self.controls[name]
         row, kinds = _in_row(controls), {p.name: p.kind for p in method.parameters}
         window = next((n for n, kind in kinds.items() if kind == "window"), None)
-        if "iterations" in kinds:
-            body = FilmPanel(row, self._on_point)
+        if method.course:
+            body = FilmPanel(row, self._on_point, method.course)
         elif kinds.get("channel") == "index":
             body = SheetPanel(row, lambda channel: self._on_param(name, "channel", channel))
         elif window is not None:
@@ -161,6 +196,10 @@ class MethodPanel(ipywidgets.VBox):
         if self._picture is not None and hasattr(body, "set_picture"):
             body.set_picture(self._picture)
         return body
+
+    def offer_sheet(self, there: bool) -> None:
+        """Show the button of the contact sheet, where there is one."""
+        self.sheet.layout.visibility = "visible" if there else "hidden"
 
     def set_picture(self, picture: Any) -> None:
         """Show another photograph, uint8 `(H, W, 3)`, in every body that shows it."""
@@ -183,6 +222,9 @@ class MethodPanel(ipywidgets.VBox):
         """Show the controls of a method; `waiting` names a cost, and asks for a click before paying it."""
         method = self.methods[name]
         self._last[method.family] = name
+        if self._filling is not None and self._filling[0] != name:
+            self._filling = None
+            self.upload.remove_class("sw-asking")
         if name != self._told:  # what another method's map said of itself is not said of this one
             self.show_evidence(None)
         self._syncing = True

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .layers import HeatLayer
+from .layers import HeatLayer, default_limits
 
 if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
@@ -27,6 +27,12 @@ def meaning(map: SaliencyMap, subject: str) -> list[str]:
         return [f"evidence for {subject}" if map.signed and not own else map.unit]
     if own:
         return [f"{map.unit} above zero", f"{map.unit} below zero"]
+    if "order" in map.details and "game" in map.details:
+        how = {"deletion": ("taken away", "falls", "rises"), "insertion": ("put back", "rises", "falls")}[map.details["game"]]
+        return [f"{how[0]} in its turn {subject} {how[1]}", f"{how[0]} in its turn {subject} {how[2]}"]
+    if "pair_drops" in map.details:
+        together = f"together with region {map.details['region']}"
+        return [f"costs more {together}", f"costs less {together}"]
     if map.region_scores is not None and "after" in map.details:
         return [f"without it {subject} falls", f"without it {subject} rises"]
     return [f"raises {subject}", f"lowers {subject}"]
@@ -44,24 +50,28 @@ def put(layer: HeatLayer, map: SaliencyMap, subject: str = "", words: list[str] 
         layer.cmap = STANDARD_COLOURS[signed]
     regions = {}
     if map.region_scores is not None and map.regions is not None:
-        regions = {"regions": map.regions, "before": map.details.get("before"), "after": map.details.get("after", ())}
-    subject = subject or map.label
-    heat = map.heatmap(size=map.input_size, view=view) if view else map.heatmap(size=map.input_size, sign=map.default_sign)
-    words = viewed(view, map, subject) if view else words or meaning(map, subject)
-    layer.show(heat, name=name or map.title, method=map.method, unit=map.unit if signed else "of max", signed=signed, words=words,
-               **regions)
+        after = () if "film" in map.details else map.details.get("after", ())  # a film's is one number
+        regions = {"regions": map.regions, "before": map.details.get("before"), "after": after}
+    subject, how = subject or map.label, {"view": view} if view else {"sign": map.default_sign}
+    heat, limits = map.heatmap(size=map.size, **how), None
+    if map.crop is not None:  # what the model does not see does not stretch the colours
+        limits = default_limits(map.unplaced.heatmap(size=map.input_size, **how), signed)
+    layer.show(heat, name=name or map.title, method=map.method, unit=map.unit if signed else "of max", signed=signed,
+               limits=limits, words=viewed(view, map, subject) if view else words or meaning(map, subject), **regions)
 
 
 def viewed(view: str, map: SaliencyMap, subject: str) -> list[str]:
     """What the values of a preset say."""
     if view in SIGNED_VIEWS:
         return [f"raises {subject}", f"lowers {subject}"] if map.signed else [f"more {map.unit}", f"less {map.unit}"]
-    return [{"simonyan": "size in the largest channel", "pair": "sum of the channels' sizes"}.get(view, f"evidence for {subject}")]
+    sizes = {"simonyan": "size in the largest channel", "pair": "sum of the channels' sizes"}
+    return [sizes.get(view, f"evidence for {subject}")]
 
 
 def clear(layer: HeatLayer, size: tuple[int, int]) -> None:
     """Show nothing until the first map of another picture `(H, W)` is there."""
-    layer.show(np.zeros(size, np.float32), name=layer.name, method=layer.method, unit=layer.unit, signed=layer.signed, words=layer.words)
+    layer.show(np.zeros(size, np.float32), name=layer.name, method=layer.method, unit=layer.unit, signed=layer.signed,
+               words=layer.words)
     layer.stale = True
 
 

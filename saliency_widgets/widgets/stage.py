@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ipywidgets
@@ -21,6 +21,23 @@ _log = logging.getLogger(__name__)
 
 # A dropped file is somebody's photograph; what is larger than this is not.
 LARGEST_DROP = 128 * 2**20
+
+
+LABEL = "picture with heat layers; arrow keys move the probe"
+
+
+def crop_shown(crop: Sequence[float] | None, size: tuple[int, int]) -> tuple[list[float], str]:
+    """A crop (top, left, bottom, right) of a picture `size` (H, W) as the stage takes it, cut to the picture, and its name.
+
+    Where it is the whole picture, or None, there is nothing to outline.
+    """
+    height, width = size
+    if crop is None or (crop[0] <= 0 and crop[1] <= 0 and crop[2] >= height and crop[3] >= width):
+        return [], LABEL
+    edges = [min(max(float(edge), 0.0), float(size[i % 2])) for i, edge in enumerate(crop)]
+    share = (edges[2] - edges[0]) * (edges[3] - edges[1]) / (height * width)
+    said = f"photograph with heat layers, the crop that the model sees outlined, {100 * share:.0f} % of it"
+    return edges, f"{said}; arrow keys move the probe"
 
 
 def encode_picture(picture: np.ndarray) -> bytes:
@@ -58,24 +75,27 @@ class PictureCanvas(Part):
     photo_visible = t.Bool(True, help="whether the photograph shows").tag(sync=True)
     view = t.Tuple(t.Float(), t.Float(), t.Float(), default_value=(1.0, 0.0, 0.0),
                    help="zoom, and the picture's left and upper edge in shares of the stage; set by both sides").tag(sync=True)
+    swipe = t.Bool(False, help="two layers side by side, split where the pointer is; to begin with").tag(sync=True)
     help = t.Bool(False, help="the list of keys lies over the picture; set by both sides").tag(sync=True)
-    label = t.Unicode(
-        "picture with heat layers; arrow keys move the probe", help="accessible name of the canvas"
+    crop = t.List(
+        t.Float(), help="what the model sees of it, (top, left, bottom, right) in its pixels; empty: all of it"
     ).tag(sync=True)
+    label = t.Unicode(LABEL, help="accessible name of the canvas").tag(sync=True)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._on_drop = ipywidgets.CallbackDispatcher()
+        self._on_drop, self._on_fill = ipywidgets.CallbackDispatcher(), ipywidgets.CallbackDispatcher()
         self._on_key = ipywidgets.CallbackDispatcher()
         self._on_edit = ipywidgets.CallbackDispatcher()
         self._outlined: np.ndarray | None = None
         self.on_msg(self._receive)
 
-    def set_picture(self, picture: np.ndarray) -> None:
-        """Shows another photograph: uint8 (H, W, 3). One message."""
+    def set_picture(self, picture: np.ndarray, crop: Sequence[float] | None = None) -> None:
+        """Shows another photograph: uint8 (H, W, 3), with the `crop` that the model sees of it outlined. One message."""
         png = encode_picture(picture)
         with self.hold_sync():
             self.size = tuple(int(n) for n in np.shape(picture)[:2])
+            self.crop, self.label = crop_shown(crop, self.size)
             self.picture = png
 
     def set_regions(self, labels: np.ndarray | None, hover: bool | None = None) -> None:
@@ -102,6 +122,10 @@ class PictureCanvas(Part):
         """`callback(name, bytes)` when a file is dropped on the stage."""
         self._on_drop.register_callback(callback, remove=remove)
 
+    def on_fill(self, callback: Callable[[str, bytes], None], remove: bool = False) -> None:
+        """`callback(name, bytes)` when a file is dropped on the small picture of what the model sees: to fill with."""
+        self._on_fill.register_callback(callback, remove=remove)
+
     def on_key(self, callback: Callable[[str], None], remove: bool = False) -> None:
         """`callback(key)` for keys that mean something to the kernel: `Escape`, `Enter`, `?`."""
         self._on_key.register_callback(callback, remove=remove)
@@ -121,7 +145,7 @@ class PictureCanvas(Part):
             elif kind == "drop":
                 data = bytes(buffers[0])
                 if len(data) <= LARGEST_DROP:
-                    self._on_drop(str(content["name"]), data)
+                    (self._on_fill if content.get("fill") else self._on_drop)(str(content["name"]), data)
             elif kind == "key":
                 self._on_key(str(content["key"]))
             elif kind == "edit":
@@ -145,9 +169,9 @@ class Stage(ipywidgets.Box):
         if picture is not None:
             self.set_picture(picture)
 
-    def set_picture(self, picture: np.ndarray) -> None:
-        """Shows another photograph, uint8 (H, W, 3); the overlay takes its size."""
-        self.canvas.set_picture(picture)
+    def set_picture(self, picture: np.ndarray, crop: Sequence[float] | None = None) -> None:
+        """Shows another photograph, uint8 (H, W, 3), and the crop that the model sees of it; the overlay takes its size."""
+        self.canvas.set_picture(picture, crop)
         height, width = self.canvas.size
         if (self.overlay.width, self.overlay.height) != (width, height):
             self.overlay.width, self.overlay.height = width, height
@@ -173,6 +197,7 @@ class Ranks(Part):
 
     role = t.Unicode("ranks").tag(sync=True)
     order = t.List(t.Int(), help="region numbers, the first bar's first").tag(sync=True)
+    bars = t.Bytes(b"", help="float32 (bars, 2): where each one begins and ends, in pixels from above").tag(sync=True)
     off = t.List(t.Int(), help="regions that are off").tag(sync=True)
 
     def __init__(self, on_region: Callable[[int], None], **kwargs: Any) -> None:

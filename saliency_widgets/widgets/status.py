@@ -10,9 +10,10 @@ import traitlets as t
 
 from .controls import named
 from .part import Part
+from .strip import Screen
 from .words import duration, sentence
 
-TYPES = {"png": "image/png", "html": "text/html", "npz": "application/octet-stream"}
+TYPES = {"png": "image/png", "map": "image/png", "sheet": "image/png", "html": "text/html", "npz": "application/octet-stream"}
 
 
 def flag(widget: ipywidgets.DOMWidget, name: str, on: bool) -> None:
@@ -21,7 +22,7 @@ def flag(widget: ipywidgets.DOMWidget, name: str, on: bool) -> None:
 
 
 class SaveMenu(Part):
-    """Files and code out of the Explorer: `on_save(what)` gives (name, bytes) for png, html and npz, a text for code."""
+    """Files and code out of the Explorer: `on_save(what)` gives (name, bytes) of a file, a text for code."""
 
     role = t.Unicode("save").tag(sync=True)
 
@@ -73,7 +74,8 @@ class StatusLine(ipywidgets.HBox):
         self.help.add_class("sw-help-button")
         for button in (self.upload, self.refresh, self.help):
             button.add_class("sw-icon")
-        super().__init__([self.text, self.details, self.more, self.upload, self.refresh, self.save, self.help])
+        self.screen = Screen()
+        super().__init__([self.text, self.details, self.more, self.upload, self.refresh, self.save, self.screen, self.help])
         self.add_class("sw-status")
 
     def show(self, name: str, facts: str, tip: str = "") -> None:

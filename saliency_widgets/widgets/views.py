@@ -74,6 +74,7 @@ def noise(map: SaliencyMap) -> str:
 
 def _views(map: SaliencyMap) -> list[tuple[str, np.ndarray]]:
     """Three views with their captions: by channel reductions where there are channels, else by sign."""
+    map = map.unplaced
     if len(map.values) > 1:
         return [("signed sum", paint_signed(map.heatmap(view="signed"))),
                 ("largest channel", paint_size(map.heatmap(view="simonyan"))),

@@ -112,12 +112,14 @@ def _checks(map: SaliencyMap, family: str) -> Iterator[Evidence | None]:
         yield fit(map)
     if map.standard_error is not None:
         yield spread(map)
-    if family == "cut" and map.region_scores is not None and map.residual is None and "r2" not in map.details:
+    if "pair_drops" in map.details:
+        yield pairs(map)
+    elif family == "cut" and map.region_scores is not None and not {"r2", "film"} & map.details.keys() and map.residual is None:
         yield drops(map)
     if family == "cam" and map.default_sign == "positive":
         yield kept_by_relu(map)
     if "film" in map.details and "after" in map.details:
-        yield course(map)
+        yield turns(map) if "game" in map.details else course(map)
 
 
 def short(text: str, limit: int = 34) -> str:
@@ -204,3 +206,26 @@ def drops(map: SaliencyMap) -> Evidence:
     return Evidence(True, f"drops sum to {plain(total, 1)} {map.unit}",
                     f"Taken one by one the {len(scores)} drops add up to {signed(total)} {map.unit}. Regions that lean "
                     "on each other count more than once, or not at all: read a single drop with care.")
+
+
+def pairs(map: SaliencyMap) -> Evidence:
+    """With which region the others are paired, what it costs alone, and how far all pairs together are from that."""
+    details, scores = map.details, np.asarray(map.region_scores, dtype=np.float64)
+    chosen, most = details["region"], int(np.argmax(np.abs(scores)))
+    words = f"Alone region {chosen} costs {signed(float(details['drops'][chosen]))} {map.unit}."
+    if scores.any():
+        words += (f" It leans most on region {most}: both together cost {signed(float(details['pair_drops'][most]))}, "
+                  f"{signed(float(scores[most]))} beyond what they cost one by one.")
+    return Evidence(True, f"with region {chosen}", f"{words} Three and more regions at once are another question.")
+
+
+def turns(map: SaliencyMap) -> Evidence:
+    """What taking regions in their order reached, and the mean of the curve, by which orders are compared."""
+    details = map.details
+    before, after, count = details["before"], details["after"], len(details["order"])
+    done = "taken away" if details["game"] == "deletion" else "put back"
+    tried = "every region that was left" if details["exact"] else "the most promising regions"
+    return Evidence(True, f"{number(before)} → {number(after)}",
+                    f"The score was {number(before)} and is {number(after)} with {count} regions {done}. Its mean over the "
+                    f"steps, the area under the curve, is {number(details['area'])}. Each step tried {tried} and took the "
+                    f"best, which is not always the best order.")

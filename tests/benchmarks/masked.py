@@ -24,7 +24,7 @@ from .measure import Contender, Patience, cosine, interleave
 
 BATCHES = (1, 4, 8, 16)
 WORK = {"occlusion": "occlusion, window 32, stride 16", "leave_one_out": "leave-one-out, 14 × 14",
-        "superpixels": "about 90 superpixels", "one_region": "one region of 16 px"}
+        "superpixels": "100 superpixels", "one_region": "one region of 16 px"}
 TIMED = 24  # pictures of full forwards: a share of all
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 from tests.browser.notebook import Notebook
 
+from .ui_meter import Meter
+
 LAYER = "ex.face.layers[0]"
 IG, BLUR, LOO, OCC, FILM = "integrated_gradients", "blur_ig", "leave_one_out", "occlusion", "meaningful_perturbation"
 FIRST_CLASS = "ex.target = int(ex.session.logits.argmax())"
+WHOLE = "ex.regions.cut(14); ex.regions.off = ()"
 MOVES, PAUSE = 30, 16  # pointer events of a drag, and milliseconds between two of them
 Hand = Callable[[Notebook, int], str]  # moves, and returns the kernel's expression that is true once it has the last position
 
@@ -107,15 +110,53 @@ def region(notebook: Notebook, turn: int) -> str:
     """Click a cell of the grid of leave-one-out on the picture, in its second row."""
     x, y = 8 + 16 * (3 + 2 * turn), 24
     notebook.page.mouse.click(*notebook.place(x, y))
-    return f"{body(LOO)}.region == int(ex.regions[{y}, {x}])"
+    return f"int(ex.regions[{y}, {x}]) in ex.regions.off"
 
 
 def ranked(notebook: Notebook, turn: int) -> str:
-    """Click a bar of the ranked drops, at its foot."""
+    """Click a bar of the ranked drops."""
     rank = 4 + 2 * turn
-    box = notebook.page.locator(".sw-explorer .sw-drops .bargroup rect").nth(rank).bounding_box()
-    notebook.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 1)
-    return f"{body(LOO)}.region == int({body(LOO)}.ranks[{rank}])"
+    box = notebook.page.locator(".sw-explorer .sw-rank-hit").bounding_box()
+    notebook.page.mouse.click(box["x"] + (rank + 0.5) / 196 * box["width"], box["y"] + box["height"] / 2)
+    return f"int({body(LOO)}.ranks[{rank}]) in ex.regions.off"
+
+
+def undo_key(notebook: Notebook, _turn: int) -> str:
+    """Take the last switch back by its key."""
+    notebook.page.locator(".sw-explorer .sw-over").focus()
+    notebook.page.keyboard.press("u")
+    return "len(ex.regions.off) == 1"
+
+
+def rectangle(notebook: Notebook, turn: int) -> None:
+    """Press and drag with the tool of rectangles, over about a fifth of the picture, and hold."""
+    page = notebook.page
+    page.locator(".sw-explorer .sw-tool-row:visible button[aria-label^=rectangle]").click()
+    left, top = 20 + 9 * turn, 30 + 7 * turn
+    page.mouse.move(*notebook.place(left, top))
+    page.mouse.down()
+    for i in range(MOVES):
+        page.mouse.move(*notebook.place(left + 4 * (i + 1), top + 3 * (i + 1)))
+        page.wait_for_timeout(PAUSE)
+
+
+def rectangle_drop(notebook: Notebook, turn: int) -> str:
+    """Drag a rectangle, wait until its drop is told, and let it go without drawing."""
+    rectangle(notebook, turn)
+    Meter(notebook).rest(1000)
+    notebook.page.keyboard.press("Escape")
+    notebook.page.mouse.up()
+    notebook.page.keyboard.press("c")
+    return "ex.regions.undoable == _edits"
+
+
+def rectangle_drawn(notebook: Notebook, turn: int) -> str:
+    """Drag a rectangle, and let go once its drop is told."""
+    rectangle(notebook, turn)
+    Meter(notebook).rest(1000)
+    notebook.page.mouse.up()
+    notebook.page.keyboard.press("c")
+    return "ex.regions.undoable == _edits + 1"
 
 
 def point(notebook: Notebook, _turn: int) -> str:
@@ -192,10 +233,17 @@ CONTROLS = (
     Control("sigma_point", "playhead on the σ path: its pictures", BLUR,
             slide(".sw-playhead", -0.6, f"{body(BLUR)}.plot.playhead.value"),
             f"{params(BLUR)}.sigma = (0.0, 50.0); {body(BLUR)}.plot.playhead.value = 80", "panel"),
-    Control("region", "a region of leave-one-out, on the picture", LOO, region,
-            f"{body(LOO)}.choose(int({body(LOO)}.ranks[0]))", "panel", "pointerup", False),
-    Control("ranked", "a region, in the ranked drops", LOO, ranked,
-            f"{body(LOO)}.choose(int({body(LOO)}.ranks[0]))", "panel", "pointerup", False),
+    Control("switch", "a region off, on the picture: class bars", LOO, region, WHOLE, "bars", "pointerup", False),
+    Control("switch_second", "a second region off: class bars", LOO, region, f"{WHOLE}; ex.regions.off = {{150}}", "bars",
+            "pointerup", False),
+    Control("undo", "undo by key: class bars", LOO, undo_key, f"{WHOLE}; ex.regions.off = {{150}}; ex.regions.off = {{150, 60}}",
+            "bars", "keydown", False),
+    Control("rectangle_drop", "a rectangle while it is dragged: its drop", LOO, rectangle_drop,
+            f"{WHOLE}; _edits = ex.regions.undoable", "tag", "dragged"),
+    Control("rectangle", "a rectangle drawn: map", LOO, rectangle_drawn, f"{WHOLE}; _edits = ex.regions.undoable", "map",
+            "pointerup", False),
+    Control("region", "a region off, on the picture: pictures", LOO, region, WHOLE, "panel", "pointerup", False),
+    Control("ranked", "a region off, in the ranked drops: pictures", LOO, ranked, WHOLE, "panel", "pointerup", False),
     Control("class_cut", "name of another class: leave-one-out", LOO, another_class, last="pointerup",
             moving=False),
     Control("grid", "grid of leave-one-out, 14 to 10", LOO, choose(0, {"10 × 10": (10, 10)}, f"{params(LOO)}.grid"),

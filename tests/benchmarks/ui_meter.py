@@ -79,8 +79,21 @@ METER = """
     observer.observe(document.querySelector(selector), options);
     return observer;
   };
+  // What the class bars say: their numbers, the ticks of the whole picture, and how long each bar is by now.
+  const bars = () => [
+    document.querySelector(".sw-explorer .sw-numbers").innerText.replaceAll(/\\s+/g, " "),
+    ...[...document.querySelectorAll(".sw-explorer .sw-ticks i")].map((tick) => tick.getAttribute("style")),
+    ...[...document.querySelectorAll(".sw-explorer .sw-bars .bargroup rect")].map((bar) => Math.round(bar.getAttribute("width"))),
+  ].join(" | ");
   meter.begin = () => {
     meter.log = [];
+    meter.bars = bars();
+    let said = meter.bars;
+    const noteBars = () => {
+      const now = bars();
+      if (now !== said) afterFrame((at) => note("bars", at, now));
+      said = now;
+    };
     meter.picture = stage().querySelector(".sw-base").toDataURL();
     meter.panel = document.querySelector(".sw-explorer .sw-body").innerHTML;
     let probe = "", chosen = document.querySelector(".sw-explorer .sw-names .sw-on")?.textContent;
@@ -99,6 +112,11 @@ METER = """
         if (now !== chosen) afterFrame((at) => note("class", at, now));
         chosen = now;
       }),
+      watch(".sw-explorer .sw-classes", {childList: true, subtree: true, attributeFilter: ["width"]}, noteBars),
+      watch(".sw-explorer .sw-tag", {attributeFilter: ["data-drag"]}, () => {
+        const drag = document.querySelector(".sw-explorer .sw-tag").dataset.drag;
+        if (drag) afterFrame((at) => note("tag", at, drag));
+      }),
     ];
   };
   meter.quiet = (ms) => performance.now() - meter.last > ms && !document.querySelector(".sw-explorer.sw-busy");
@@ -106,7 +124,7 @@ METER = """
     meter.observers.forEach((observer) => observer.disconnect());
     const log = meter.log, picture = stage().querySelector(".sw-base").toDataURL();
     meter.log = null;
-    return {log, painted: stage().dataset.painted, stage: picture !== meter.picture,
+    return {log, painted: stage().dataset.painted, stage: picture !== meter.picture, bars: bars(), before: meter.bars,
             panel: document.querySelector(".sw-explorer .sw-body").innerHTML !== meter.panel};
   };
 })();
@@ -156,10 +174,12 @@ class Meter:
 def figures(found: dict[str, Any], sight: str, last: str, moving: bool) -> dict[str, float]:
     """Of one drag: updates and events a second, delay in milliseconds, bytes to the page, evaluations.
 
-    `sight` is what must be seen (map, look, panel, probe, class), `last` the kind of event that gives the last position: a
-    DOM event, "slid" (a slider's value changed), "released" (a slider was let go), "dragged" (moved with a button down).
-    The delay ends with the first painting of the map that stays, of anything else with the first one after the event
-    (look, probe, class) or the last (panel, several pictures). Unseen where there was no such painting.
+    `sight` is what must be seen (map, look, panel, probe, class, bars, tag), `last` the kind of event that gives the last
+    position: a DOM event, "slid" (a slider's value changed), "released" (one was let go), "dragged" (moved with a button down).
+    The delay ends with the first painting of the map that stays, of the class bars when numbers, ticks and the lengths of all
+    bars are first what they stay, of anything else with the first painting after the event (look, probe, class) or the last
+    (panel, several pictures; tag, the drop that a drawing tells while it goes on, whose first one counts from the first
+    event). Unseen where there was no such painting.
     """
     log = found["log"]
     if found["error"]:
@@ -174,18 +194,28 @@ def figures(found: dict[str, Any], sight: str, last: str, moving: bool) -> dict[
     elif sight == "panel":
         seen = [(entry[1], "") for entry in log if entry[0] == "panel" and entry[2] == 0]
         arrived = [entry[1] for entry in log if entry[0] == "panel" and entry[1] > at][-1:]
+    elif sight == "bars":
+        seen = [(entry[1], "") for entry in log if entry[0] == "bars"]
+        said = [(entry[1], entry[2]) for entry in log if entry[0] == "bars"]
+        other = [i for i, (_, words) in enumerate(said) if words != found["bars"]]
+        arrived = [t for t, _ in said[other[-1] + 1 if other else 0:]][:1] if found["bars"] != found["before"] else []
+    elif sight == "tag":
+        seen = _first_of_each([(entry[1], entry[2]) for entry in log if entry[0] == "tag"])
+        arrived = [t for t, _ in seen if t > at][-1:]
     else:
         seen = [(entry[1], "") for entry in log if entry[0] == sight]
         arrived = [t for t, _ in seen if t > at]
     if not arrived:
         raise Unseen(f"nothing new was seen ({sight}) after the last {last}")
     if arrived[0] < at:
-        raise Unseen("the map that stayed was painted before the last position: the last move changed nothing")
+        raise Unseen("what stayed was painted before the last position: the last move changed nothing")
     if sight in ("map", "look") and not found["stage"]:
         raise Unseen("the stage looks as before")
     if sight == "panel" and not found["panel"]:
         raise Unseen("the panel looks as before")
-    result = {"first": next(t for t, _ in seen if t > at) - at} if sight == "map" else {}
+    result = {"first": next(t for t, _ in seen if t > at) - at} if sight in ("map", "bars") else {}
+    if sight == "tag":
+        result = {"first": seen[0][0] - began}
     result |= {"delay": arrived[0] - at, "bytes": sum(entry[2] for entry in log if entry[0] == "bytes"),
               "evaluations": found["forward"]}
     if moving:

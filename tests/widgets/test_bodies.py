@@ -23,7 +23,8 @@ LAYERS = [SimpleNamespace(name=name, kind="Conv2d", shape=shape, spatial=len(sha
           for name, shape in (("a", (4, 8, 8)), ("b", (8, 4, 4)), ("head", (5,)))]
 BODIES = {"gradient": ViewsPanel, "guided_ig": ViewsPanel, "integrated_gradients": PathPanel, "blur_ig": PathPanel,
           "grad_cam": CamPanel, "guided_grad_cam": CamPanel, "attention_rollout": CamPanel, "leave_one_out": CutPanel,
-          "lime": CutPanel, "rise": ViewsPanel, "meaningful_perturbation": FilmPanel, "activation_maximisation": FilmPanel,
+          "lime": CutPanel, "interactions": CutPanel, "greedy_order": FilmPanel, "rise": ViewsPanel,
+          "meaningful_perturbation": FilmPanel, "activation_maximisation": FilmPanel,
           "activation": SheetPanel, "deeplift": ViewsPanel}
 
 

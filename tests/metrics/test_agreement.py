@@ -1,0 +1,73 @@
+"""Difference and rank correlation of two maps, against their definitions."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import rankdata
+
+import saliency_widgets as sw
+from saliency_widgets.metrics import difference, rank_correlation
+
+
+@pytest.fixture(scope="module")
+def maps():
+    session = sw.Session(*sw.demo())
+    return {name: session.map(name, **more) for name, more in
+            (("gradient", {}), ("grad_cam", {}), ("gradient_x_input", {}), ("occlusion", dict(window=(56, 56), stride=(56, 56))))}
+
+
+def pearson(a, b):
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
+
+
+@pytest.mark.parametrize("pair", [("gradient", "gradient_x_input"), ("grad_cam", "gradient"), ("occlusion", "grad_cam")])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_rank_correlation_is_that_of_the_ranks(maps, pair, absolute):
+    a, b = (maps[name].heatmap(size=(224, 224), sign=maps[name].default_sign).astype(float).ravel() for name in pair)
+    if absolute:
+        a, b = np.abs(a), np.abs(b)
+    assert rank_correlation(*(maps[name] for name in pair), absolute=absolute) == pytest.approx(
+        pearson(rankdata(a), rankdata(b)), abs=1e-9)
+
+
+def test_a_map_agrees_with_itself_and_a_flat_one_with_nothing(maps):
+    one = maps["gradient"]
+    assert rank_correlation(one, one) == pytest.approx(1.0)
+    turned = replace(one, values=-one.values)
+    assert rank_correlation(one, turned) == pytest.approx(-1.0)
+    assert rank_correlation(one, turned, absolute=True) == pytest.approx(1.0)
+    assert rank_correlation(one, replace(one, values=0 * one.values)) is None
+
+
+def test_the_same_method_is_subtracted_as_it_is(maps):
+    session = sw.Session(*sw.demo())
+    other = session.map("gradient", target=1)
+    values, unit = difference(maps["gradient"], other)
+    assert unit == maps["gradient"].unit
+    np.testing.assert_allclose(values, maps["gradient"].heatmap().astype(float) - other.heatmap(), atol=1e-12)
+
+
+def test_other_methods_are_compared_by_their_shares(maps):
+    values, unit = difference(maps["grad_cam"], maps["occlusion"])
+    a, b = (maps[name].heatmap(size=(224, 224), sign=maps[name].default_sign).astype(float) for name in ("grad_cam", "occlusion"))
+    np.testing.assert_allclose(values, 1000 * (a / np.abs(a).sum() - b / np.abs(b).sum()), atol=1e-9)
+    assert "‰" in unit
+
+
+@given(st.integers(0, 2**31), st.floats(0.1, 50.0))
+@settings(max_examples=20, deadline=None)
+def test_the_difference_turns_round_and_does_not_see_a_scale(seed, factor):
+    rng = np.random.default_rng(seed)
+
+    def made(method, values):
+        return sw.SaliencyMap(values=values[None], method=method, title=method, params={}, target=0, label="", score="logit",
+                              unit=method, signed=True, input_size=(8, 8))
+
+    a, b = made("a", rng.normal(size=(8, 8))), made("b", rng.normal(size=(4, 4)))
+    forth, back = difference(a, b)[0], difference(b, a)[0]
+    assert np.abs(forth).sum() <= 2000 * (1 + 1e-6)
+    np.testing.assert_allclose(forth, -back, atol=1e-3)
+    np.testing.assert_allclose(difference(made("a", factor * a.values[0]), b)[0], forth, atol=1e-3)

@@ -1,0 +1,172 @@
+"""Compare without a browser: what is linked, what is shared, what is refused, and that nothing is left behind."""
+import threading
+
+import ipywidgets
+import numpy as np
+import pytest
+
+from saliency_widgets import Compare, Explorer
+from saliency_widgets.metrics import difference
+from saliency_widgets.widgets.layers import default_limits
+
+from .explorers import LABELS, open_widgets
+from .small import pixels, small, tensor
+
+
+@pytest.fixture
+def made():
+    """`made(...)` is `Compare.of(...)`, settled; everything is closed at the end and leaves no widget and no thread."""
+    before, threads, all_of_them = open_widgets(), set(threading.enumerate()), []
+
+    def make(*args, **keywords):
+        compared = Compare.of(*args, **keywords)
+        all_of_them.append(compared)
+        assert compared.wait()
+        return compared
+
+    yield make
+    for compared in all_of_them:
+        compared.close()
+    left = [type(ipywidgets.widgets.widget._instances[i]).__name__ for i in open_widgets() - before]
+    assert [name for name in left if name != "_CanvasManager"] == []
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(5)
+    assert [t.name for t in threading.enumerate() if t not in threads and t.name.startswith("saliency")] == []
+
+
+def test_methods_of_one_model_share_what_is_evaluated(made):
+    c = made(small(), tensor(), LABELS, method=["grad_cam", "leave_one_out", "gradient"])
+    assert [ex.method for ex in c.explorers] == ["grad_cam", "leave_one_out", "gradient"] and len(c) == 3
+    assert c.link_target and not c.link_method
+    assert c.titles == ["Grad-CAM", "Leave-one-out", "Gradient"] and "Leave-one-out" in repr(c)
+    samples = c[1].session.stats.forward_samples
+    more = Compare.of(c[1].session.subject.model, tensor(), LABELS, method=["leave_one_out", "grad_cam"])
+    assert more.wait() and samples > 100 and more[0].session.stats.forward_samples == 0, "another explorer of the model reads on"
+    more.close()
+
+
+def test_one_class_for_all_until_that_is_taken_apart(made):
+    c = made(small(), tensor(), LABELS, method=["grad_cam", "gradient"])
+    other = (c[0].target + 1) % 5
+    c[1].target = other
+    assert c.wait() and [ex.target for ex in c.explorers] == [other, other]
+    assert all(ex.maps[ex.method].target == other for ex in c.explorers)
+    c[0].contrast = (other + 1) % 5
+    assert c.wait() and c[1].contrast == (other + 1) % 5
+    c.link_target = False
+    c[0].target = (other + 2) % 5
+    assert c.wait() and c[1].target == other
+    c.link_target = True
+    assert c.wait() and c[1].target == c[0].target, "linked anew, the chosen one leads"
+
+
+def test_classes_are_found_by_their_names(made):
+    c = made([small(), small(classes=4, seed=3)], tensor(), target="tabby", labels=[LABELS, ["mug", "tabby", "grey cat", "moon"]])
+    assert [ex.target for ex in c.explorers] == [2, 1]
+    c[0].target = "mug"
+    assert c.wait() and c[1].target == 0
+    c[0].target = "spoon"
+    assert c.wait() and c[1].target == 0 and c[1].error == "", "a class that the other does not know changes nothing there"
+
+
+def test_models_share_method_and_parameters(made):
+    c = made([small(), small(seed=1)], tensor(), LABELS)
+    assert c.link_method and c[0].session.subject.uid != c[1].session.subject.uid
+    c[0].method = "integrated_gradients"
+    c[0].params["integrated_gradients"].steps = 16
+    assert c.wait() and c[1].method == "integrated_gradients" and c[1].maps["integrated_gradients"].params["steps"] == 16
+    for alpha in np.linspace(0.1, 0.9, 12):  # as a drag does
+        c[1].params["integrated_gradients"].alpha = (float(alpha), 1.0)
+    assert c.wait() and [ex.params["integrated_gradients"].alpha for ex in c.explorers] == [(0.9, 1.0)] * 2
+    c[0].method, c[0].params["grad_cam"].layer = "grad_cam", "conv1"
+    assert c.wait() and c[1].params["grad_cam"].layer == "conv1" and c[1].maps["grad_cam"].params["layer"] == "conv1"
+
+
+def test_a_list_of_models_opens_a_comparison():
+    c = Explorer([small(), small(seed=1)], tensor(), LABELS, method="gradient")
+    try:
+        assert isinstance(c, Compare) and c.wait() and [ex.method for ex in c.explorers] == ["gradient"] * 2
+        assert all("gradient" in ex.maps for ex in c.explorers)
+    finally:
+        c.close()
+
+
+def test_maps_of_one_unit_share_a_scale(made):
+    c = made([small(), small(seed=1)], tensor(), LABELS, method="gradient")
+    layers = [ex.face.layers[0] for ex in c.explorers]
+    own = [default_limits(layer.decode(), True) for layer in layers]
+    assert own[0] != own[1]
+    assert layers[0].limits == layers[1].limits == pytest.approx((min(o[0] for o in own), max(o[1] for o in own)))
+    c.link_scale = False
+    assert c.wait()
+    for layer, limits in zip(layers, own):
+        assert layer.limits == pytest.approx(limits)
+    c.link_scale = True
+    c[0].method = "occlusion"
+    assert c.wait()
+    c.link_method = False
+    c[1].method = "grad_cam"
+    assert c.wait() and layers[1].limits[0] == 0, "other units have scales of their own"
+
+
+def test_difference_and_swipe_follow_the_maps(made):
+    c = made(small(), tensor(), LABELS, method=["gradient", "grad_cam", "gradient_x_input"])
+    c.view, c.pair = "difference", (0, 2)
+    assert c.wait()
+    expected, unit = difference(c[0].maps["gradient"], c[2].maps["gradient_x_input"])
+    layer = c.face.difference.layers[0]
+    np.testing.assert_allclose(layer.decode(), expected, atol=np.ptp(expected) / 65535)
+    assert layer.unit == unit and "rank correlation" in c.face.difference.fact.value
+    c[0].target = (c[0].target + 1) % 5
+    assert c.wait()
+    np.testing.assert_allclose(layer.decode(), c.difference()[0], atol=np.ptp(expected) / 1000)
+    assert np.abs(layer.decode() - expected).max() > 0.01 * np.abs(expected).max()
+    c.view = "swipe"
+    assert c.wait() and [one.name for one in c.face.swipe.layers] == ["Gradient", "Gradient × input"]
+    np.testing.assert_allclose(c.face.swipe.layers[0].decode(), c[0].face.layers[0].decode(), atol=1e-9)
+
+
+def test_pictures_side_by_side(made):
+    c = made(small(), [pixels(), pixels((40, 32), seed=2)], LABELS, preprocess=None, target=1)
+    assert [ex.session.picture.shown.shape for ex in c.explorers] == [(32, 32, 3), (40, 32, 3)]
+    c.view = "difference"
+    assert c.wait() and "stretched" in c.face.difference.fact.value
+
+
+def test_given_explorers_stay(ex):
+    other = Explorer(small(seed=4), tensor(), LABELS)
+    try:
+        c = Compare(ex, other, link_target=False)
+        assert c.wait() and not c.link_target
+        c.close()
+        c.close()
+        ex.target = (ex.target + 1) % 5
+        assert ex.wait() and ex.maps["grad_cam"].target == ex.target and ex.error == ""
+    finally:
+        other.close()
+
+
+def test_what_cannot_be_compared_is_said(ex):
+    with pytest.raises(ValueError, match="2 to 12 explorers, got 1"):
+        Compare(ex)
+    with pytest.raises(ValueError, match="same explorer twice"):
+        Compare(ex, ex)
+    with pytest.raises(TypeError, match="got Small"):
+        Compare(ex, small())
+    with pytest.raises(ValueError, match="all of one length"):
+        Compare.of(small(), tensor(), method=["gradient", "grad_cam"], target=[0, 1, 2])
+    with pytest.raises(ValueError, match="at least one list"):
+        Compare.of(small(), tensor())
+    before = open_widgets()
+    with pytest.raises(LookupError, match="gradiemt"):
+        Compare.of(small(), tensor(), method=["gradient", "gradiemt"])
+    left = {type(ipywidgets.widgets.widget._instances[i]).__name__ for i in open_widgets() - before}
+    assert left <= {"_CanvasManager"}, "what was made before the error is closed"
+
+
+def test_a_wrong_pair_or_cell_changes_nothing(made):
+    c = made(small(), tensor(), LABELS, method=["gradient", "grad_cam"])
+    for name, value in (("pair", (0, 2)), ("chosen", 2), ("chosen", -1), ("view", "upside down")):
+        with pytest.raises(Exception, match="0 to 1|upside down"):
+            setattr(c, name, value)
+    assert (c.pair, c.chosen, c.view) == ((0, 1), 0, "side by side")
