@@ -18,22 +18,22 @@ def test_the_playhead_shows_the_regions_that_are_gone_by_then(film):
     order, scores = map.details["order"], map.details["scores"]
     assert body.plot.end == 5 and body.point == 5 and "5 steps" in body.plot.axis.value
     np.testing.assert_allclose(layer.decode(), map.values[0], atol=1e-3 * np.abs(map.values).max())
-    assert layer.words[0].startswith("taken away in its turn") and "→" in film.face.method.mark.description
+    assert layer.words[0].endswith("falls") and "→" in film.face.method.mark.description
     body.plot.playhead.value = 40
     assert film.wait() and film.error == "" and film.session.stats.forward_samples == 0
     gone = np.isin(map.regions, order[:2])
     np.testing.assert_allclose(layer.decode(), np.where(gone, map.values[0], 0), atol=1e-3 * np.abs(map.values).max())
-    assert "at step <b>2</b>" in body.seen.caption.value and f"last region {order[1]}" in body.numbers.value
+    assert "at step <b>2</b>" in body.seen.caption.value and f"last: region {order[1]}" in body.numbers.value
     assert f"{scores[0]:.2f} → {scores[2]:.2f}".replace("-", "−") in body.numbers.value
     body.plot.playhead.value = 0
-    assert film.wait() and not layer.decode().any() and "last region" not in body.numbers.value
+    assert film.wait() and not layer.decode().any() and "last: region" not in body.numbers.value
 
 
 def test_the_other_game_and_more_steps_go_on_from_what_is_kept(film):
     film.params["greedy_order"].steps = 7
     assert film.wait() and film.session.stats.forward_samples == 4 + 3
     film.params["greedy_order"].game = "insertion"
-    assert film.wait() and film.error == "" and film.face.layers[0].words[0].startswith("put back in its turn")
+    assert film.wait() and film.error == "" and film.face.layers[0].words[0].endswith("rises")
     assert len(film.maps["greedy_order"].details["film"]) == 8
     film.params["greedy_order"].fill = "inpaint"
     assert film.wait() and "insertion begins with nothing around" in film.error

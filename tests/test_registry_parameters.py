@@ -30,6 +30,9 @@ PROMISED = {
     "score_cam": {"layer": None}, "guided_grad_cam": {"layer": None},
     "leave_one_out": {"grid": 14, "regions": None, "fill": "black"}, "occlusion": {"window": 32, "stride": 16, "fill": "black"},
     "rise": {"n": 1000, "grid": 7, "fill": "mean", "seed": 0}, "lime": {"n": 1000, "regions": "slic", "fill": "mean", "seed": 0},
+    "interactions": {"region": None, "grid": 14, "regions": None, "count": 100, "fill": "black", "seed": 0},
+    "greedy_order": {"game": "deletion", "steps": 12, "candidates": 12, "grid": 7, "regions": None, "count": 100,
+                     "fill": "black", "seed": 0},
     "kernel_shap": {"n": 1000, "regions": "slic", "fill": "mean", "seed": 0},
     "meaningful_perturbation": {
         "game": "deletion", "fill": "blur", "iterations": 300, "l1": 1e-4, "tv": 1e-2, "beta": 3.0, "lr": 0.1, "mask_size": 28,
@@ -43,6 +46,7 @@ CHOICES = {
     ("smoothgrad", "variant"): ("mean", "squared", "variance"), ("grad_cam", "gradients"): ("all", "guided"),
     ("meaningful_perturbation", "game"): ("deletion", "preservation"), ("lrp", "rule"): ("epsilon", "gamma", "composite"),
     ("meaningful_perturbation", "blur"): ("crossfade", "varying"), ("leave_one_out", "regions"): ("slic", "felzenszwalb"),
+    ("greedy_order", "game"): ("deletion", "insertion"),
 }
 RANDOMISED = {"guided_backprop", "deconvnet", "guided_grad_cam"}  # change little when the weights are randomised
 MULTIPLYING = {"gradient_x_input", "integrated_gradients", "guided_ig", "expected_gradients", "deeplift", "deep_shap", "lrp",

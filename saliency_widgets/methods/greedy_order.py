@@ -34,7 +34,7 @@ def _evaluations(context: Context, params: dict) -> int:
                       choices=(4, 8, 12, 16, 24, 49)),
             Parameter("candidates", "int", 12, "regions tried at each step after the first, the most promising by what they "
                                                "last did; 0 tries all", minimum=0, maximum=5000, choices=(0, 4, 8, 12, 24)),
-            grid(7), REGIONS, COUNT, FILL, SIGMA, SEED))
+            grid(7), REGIONS, FILL, COUNT, SIGMA, SEED))
 def greedy_order(context: Context, *, game: str, steps: int, candidates: int, grid: tuple[int, int], regions: Any, count: int,
                  fill: Any, sigma: float, seed: int) -> Iterator[Round | Draft]:
     """How far the score moves as each region is taken in its turn, painted over it: `(1, H, W)`; 0 where none was taken.

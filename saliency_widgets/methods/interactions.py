@@ -26,7 +26,7 @@ def _evaluations(context: Context, params: dict) -> int:
         parameters=(
             Parameter("region", "index", None, "the region that is paired with every other one; by default the one with the "
                                                "largest drop", minimum=0),
-            grid(14), REGIONS, COUNT, FILL, SIGMA, SEED))
+            grid(14), REGIONS, FILL, COUNT, SIGMA, SEED))
 def interactions(context: Context, *, region: int | None, grid: tuple[int, int], regions: Any, count: int, fill: Any,
                  sigma: float, seed: int) -> Iterator[Round | Draft]:
     """drop(r and s together) − drop(r) − drop(s) of the chosen region r, painted over each other region s: `(1, H, W)`.

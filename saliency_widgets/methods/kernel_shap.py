@@ -34,8 +34,8 @@ def _all(count: int, n: int) -> bool:
             Parameter("n", "int", 1000, "how many samples, picture and bare fill among them", minimum=2, maximum=100_000,
                       choices=(250, 500, 1000, 2000, 4000)),
             SUPERPIXELS,
-            COUNT,
             Parameter("fill", "fill", "mean", "what a region shows that is off", choices=FILLS),
+            COUNT,
             Parameter("seed", "int", 0, "names the draws of coalitions and noise", minimum=0)))
 def kernel_shap(context: Context, *, n: int, regions: Any, count: int, fill: Any, seed: int) -> Iterator[Round | Draft]:
     """The Shapley value of each region, painted over it: `(1, H, W)`; they sum to score(x) − score(bare fill) exactly.

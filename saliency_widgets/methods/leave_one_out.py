@@ -32,7 +32,7 @@ def _previews(context: Context, probes: list[Probe]) -> bool:
 @method("leave_one_out", title="Leave-one-out", family="cut", rank=0, cost="1 evaluation a region",
         paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, arXiv 1311.2901",
         evaluations=_evaluations,
-        parameters=(grid(14), REGIONS, COUNT, FILL, SIGMA, SEED))
+        parameters=(grid(14), REGIONS, FILL, COUNT, SIGMA, SEED))
 def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, count: int, fill: Any, sigma: float,
                   seed: int) -> Iterator[Round | Draft]:
     """score(x) − score(x with region r replaced), painted over region r: `(1, H, W)`, forward passes only.

@@ -167,8 +167,9 @@ class CutPanel(ipywidgets.VBox):
     @staticmethod
     def _lines(map: SaliencyMap, count: int, share: float, found: WhatIf | None, predicted: float | None) -> list[str]:
         if not count:
-            return ["<div class=sw-m>nothing is off</div>",
-                    "<div class='sw-m sw-hint'>click a region on the picture or a bar above to take it away</div>"]
+            how = ("click a region on the picture to pair it with all others, a bar above to take one away"
+                   if "pair_drops" in map.details else "click a region on the picture or a bar above to take it away")
+            return ["<div class=sw-m>nothing is off</div>", f"<div class='sw-m sw-hint'>{how}</div>"]
         unit = f" <span class=sw-m>{escape(map.unit if found is None else found.unit)}</span>"
         lines = [f"<div class=sw-m>{escape(map.label)}</div>"]
         if found is not None and found.before is not None:

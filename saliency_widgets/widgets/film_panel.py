@@ -89,7 +89,7 @@ class FilmPanel(ipywidgets.VBox):
         stage = min(self.film, key=lambda s: abs(s["iteration"] - iteration))
         self.seen.show(stage["picture"], f"at {self.course.removesuffix('s')} <b>{stage['iteration']}</b>")
         if "mask" in stage:
-            self.mask.show(paint_size(stage["mask"]), escape(self._map.unit))
+            self.mask.show(paint_size(stage["mask"]), "what was taken" if "region" in stage else escape(self._map.unit))
         details, lines = self._map.details, [f"<div class=sw-m>{escape(self._subject())}</div>"]
         before = details.get("before")
         now = stage["score"]
@@ -100,8 +100,9 @@ class FilmPanel(ipywidgets.VBox):
         if stage.get("probability") is not None:
             lines.append(f"<div class=sw-m>probability {number(stage['probability'])}</div>")
         if "mask" in stage:
-            last = "" if stage.get("region") is None else f", last region {stage['region']}"
-            lines.append(f"<div class=sw-m>mask {percent(stage['mask'].mean() / 255)}{last}</div>")
+            lines.append(f"<div class=sw-m>mask {percent(stage['mask'].mean() / 255)}</div>")
+        if stage.get("region") is not None:
+            lines.append(f"<div class=sw-m>last: region {stage['region']}</div>")
         self.numbers.value = "".join(lines)
         return stage
 

@@ -24,6 +24,7 @@ MOST_DOUBLED = {"steps": 1024, "n": 4096}  # doubling on request stops here
 ROW_KINDS = ("int", "choice", "fill", "grid", "layer", "regions", "method", "index")
 LETTERS = {"layer": 12, "regions": 10, "method": 18, "int": 4, "index": 4}  # that a value of a kind takes, else 8
 ROW = 42  # letters that fit in the row of parameters, names and values; what is beyond, and sliders, hide in the menu
+BESIDE_MENU = 34  # the same where the menu of the chosen region stands at its end
 
 
 class MethodRows(ipywidgets.VBox):
@@ -131,7 +132,7 @@ class MethodPanel(ipywidgets.VBox):
         self._on_point, self._on_edit, self._on_fill, self._picture = on_point, on_edit, on_fill, None
         self.controls, self.bodies = Lazy(self._controls_of), Lazy(self._body_of)
         self.menus = Lazy(lambda name: [c.widget for n, c in self.controls[name].items()
-                                        if n not in _in_row(self.controls[name]) and c.parameter.kind != "window"])
+                                        if n not in self._row(name) and c.parameter.kind != "window"])
         self.rows = Lazy(lambda family: MethodRows(self.by_family[family], on_run))
         self.body = ipywidgets.Box()
         self.body.add_class("sw-body")
@@ -175,10 +176,15 @@ class MethodPanel(ipywidgets.VBox):
             self.fill_with(file["name"], bytes(file["content"]))
             self.upload.value = ()
 
+    def _row(self, name: str) -> dict[str, Control]:
+        method = self.methods[name]
+        edited = method.family == "cut" and not method.course and any(p.kind == "regions" for p in method.parameters)
+        return _in_row(self.controls[name], BESIDE_MENU if edited else ROW)
+
     def _body_of(self, name: str) -> ipywidgets.VBox:
         """The body that what a method declares asks for, so that a new method has one without a line here."""
         method, controls = self.methods[name], self.controls[name]
-        row, kinds = _in_row(controls), {p.name: p.kind for p in method.parameters}
+        row, kinds = self._row(name), {p.name: p.kind for p in method.parameters}
         window = next((n for n, kind in kinds.items() if kind == "window"), None)
         if method.course:
             body = FilmPanel(row, self._on_point, method.course)
@@ -296,9 +302,9 @@ class MethodPanel(ipywidgets.VBox):
             self._on_method(self.by_title(change["new"]))
 
 
-def _in_row(controls: Mapping[str, Control]) -> dict[str, Control]:
-    """The first parameters that fit in the row, in the order in which they are declared; never the seed."""
-    row, room = {}, ROW
+def _in_row(controls: Mapping[str, Control], room: int) -> dict[str, Control]:
+    """The first parameters that fit in `room` letters, in the order in which they are declared; never the seed."""
+    row = {}
     merged = any(control.parameter.kind == "regions" for control in controls.values())  # its menu holds the grids, too
     for name, control in controls.items():
         if merged and control.parameter.kind == "grid":

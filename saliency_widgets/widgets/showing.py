@@ -28,8 +28,8 @@ def meaning(map: SaliencyMap, subject: str) -> list[str]:
     if own:
         return [f"{map.unit} above zero", f"{map.unit} below zero"]
     if "order" in map.details and "game" in map.details:
-        how = {"deletion": ("taken away", "falls", "rises"), "insertion": ("put back", "rises", "falls")}[map.details["game"]]
-        return [f"{how[0]} in its turn {subject} {how[1]}", f"{how[0]} in its turn {subject} {how[2]}"]
+        moves = ("falls", "rises") if map.details["game"] == "deletion" else ("rises", "falls")
+        return [f"in its turn {subject} {move}" for move in moves]
     if "pair_drops" in map.details:
         together = f"together with region {map.details['region']}"
         return [f"costs more {together}", f"costs less {together}"]

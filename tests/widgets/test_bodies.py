@@ -18,7 +18,7 @@ from saliency_widgets.widgets.path import PathPanel
 from saliency_widgets.widgets.sheet_panel import SheetPanel
 from saliency_widgets.widgets.views import ViewsPanel
 
-HANDS = ("method", "run", "param", "point", "edit")
+HANDS = ("method", "run", "param", "point", "edit", "sheet")
 LAYERS = [SimpleNamespace(name=name, kind="Conv2d", shape=shape, spatial=len(shape) == 3)
           for name, shape in (("a", (4, 8, 8)), ("b", (8, 4, 4)), ("head", (5,)))]
 BODIES = {"gradient": ViewsPanel, "guided_ig": ViewsPanel, "integrated_gradients": PathPanel, "blur_ig": PathPanel,

@@ -1,6 +1,6 @@
 """Every torchvision classifier × every method: what gives a map, what refuses in words, how complete the rules are.
 
-    python -m tests.zoo.survey                 all of it, resumable: build/zoo.json, then tests/zoo/SUPPORT.md
+    python -m tests.zoo.survey                 all that is not known yet: build/zoo.json, then tests/zoo/SUPPORT.md
     python -m tests.zoo.survey resnet18 vgg11  these architectures again
     python -m tests.zoo.survey --table         write the table from what is known
 
@@ -86,25 +86,29 @@ def examine(session: Session, name: str, size: int) -> dict[str, Any]:
     return facts
 
 
-def survey(architecture: str) -> dict[str, Any]:
-    """Every method on one architecture in float32, and DeepLIFT's residual in float64."""
+def survey(architecture: str, known: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Every method on one architecture in float32, and DeepLIFT's residual in float64; what a `known` row has is taken over."""
     try:
-        return _survey(architecture)
+        return _survey(architecture, known or {})
     finally:
         gc.collect()  # networks are cycles, and large ones must not wait for the collector's next turn
 
 
-def _survey(architecture: str) -> dict[str, Any]:
+def _survey(architecture: str, known: dict[str, Any]) -> dict[str, Any]:
     size, started = SIZES.get(architecture, 64), time.perf_counter()
     model, x, target = calibrated(architecture, size, dtype=torch.float32)
     session = Session(model, x, target=target)
     row: dict[str, Any] = {"size": size, "parameters": sum(p.numel() for p in model.parameters())}
-    row["methods"] = {name: examine(session, name, size) for name in methods()}
+    held = known.get("methods", {})
+    row["methods"] = {name: held[name] if name in held else examine(session, name, size) for name in methods()}
     session.close()
-    double = Session(model.double(), x.double(), target=target)
-    row["deeplift64"] = float(f"{double.map('deeplift').residual:.2e}")
-    double.close()
-    row["seconds"] = round(time.perf_counter() - started, 1)
+    if "deeplift64" in known:
+        row["deeplift64"] = known["deeplift64"]
+    else:
+        double = Session(model.double(), x.double(), target=target)
+        row["deeplift64"] = float(f"{double.map('deeplift').residual:.2e}")
+        double.close()
+    row["seconds"] = round(known.get("seconds", 0) + time.perf_counter() - started, 1)
     return row
 
 
@@ -116,15 +120,16 @@ def load() -> dict[str, Any]:
 def main() -> None:
     """Survey what is missing and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="architectures to survey again; by default those not yet known")
+    parser.add_argument("names", nargs="*", help="architectures to survey again; by default what is not yet known")
     parser.add_argument("--table", action="store_true", help="write the table from what is known, and nothing else")
     given = parser.parse_args()
     from .table import write
 
     known = load()
     if not given.table:
-        for name in tqdm(given.names or [n for n in architectures() if n not in known]):
-            known[name] = survey(name)
+        missing = [n for n in architectures() if set(known.get(n, {}).get("methods", ())) != set(methods())]
+        for name in tqdm(given.names or missing):
+            known[name] = survey(name, None if given.names else known.get(name))
             RECORD.parent.mkdir(exist_ok=True)
             RECORD.write_text(json.dumps(known, indent=1))
     write(known)
