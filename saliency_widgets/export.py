@@ -112,7 +112,8 @@ def save_npz(explorer: "Explorer", path: str | Path) -> Path:
     Arrays: `<method>` (C, H, W) raw (a pinned map's name is `<method>@<number>`), `<method>.regions` (H, W) and
     `<method>.region_scores` (R,) where there are regions, `<method>.off` with the numbers of those that are switched off,
     `picture` (H, W, 3) uint8, and `facts`, JSON text: per map method, target, label, score, unit, params, residual, and
-    the `names` of regions by number. Where regions cut the photograph, `picture` is that, `seen` (h, w, 3) what the model saw, and `facts` hold the `crop`.
+    the `names` of regions by number. Where regions cut the photograph, `picture` is that, `seen` (h, w, 3) what the model
+    saw, and `facts` hold the `crop`.
     """
     shown(explorer)
     arrays: dict[str, np.ndarray] = {}
