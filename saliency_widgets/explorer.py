@@ -33,7 +33,8 @@ class Explorer(Picturing, Cutting, Layering, Remembering, Granting, Saving, ipyw
     path, a uint8 array `(H, W, 3)` or the input tensor; `labels` are K names. The keywords are those of `Session`. What a
     hand can do, code can do: assign `image`, `target`, `method`, `params["integrated_gradients"].alpha`; a bad value
     raises ValueError, TypeError, LookupError or FileNotFoundError and changes nothing. What fails later stands in the
-    status line and in `error`.
+    status line and in `error`. Two of them are linked in two lines, the second without the kernel:
+    `traitlets.link((a, "target"), (b, "target"))`, `ipywidgets.jslink((a.layers[0], "opacity"), (b.layers[0], "opacity"))`.
     """
 
     image = traitlets.Any(help="the picture as given; assign another one, stale work is cancelled")
