@@ -50,6 +50,11 @@ def test_the_lines_give_the_shown_map(name, params):
         ex.close()
 
 
+def test_every_keyword_that_changes_values_is_remembered(ex):
+    elsewhere = {"target", "contrast", "device", "backend", "truth"}  # in the call, or of no effect on the values
+    assert set(ex._given) == set(sw.Session.__init__.__kwdefaults__) - elsewhere
+
+
 def test_only_what_differs_is_written(ex):
     assert ex.code() == f'import saliency_widgets as sw\n\nm = sw.explain(model, img, "grad_cam", target={ex.target})  # ' \
                         f'{ex.session.label(ex.target)}\n'
