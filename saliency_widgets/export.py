@@ -290,7 +290,8 @@ def save_html(explorer: "Explorer", path: str | Path) -> Path:
     first, cut = pairs[0], switched_off(explorer)
     picture = explorer.session.picture
     about = [f"{first.map.title} of {first.subject}",
-             picture.description + (" (assumed)" if picture.assumed else ""), *picture.notes]
+             picture.description + (" (assumed)" if picture.assumed else ""),
+             *([picture.photo.note] if picture.photo else []), *picture.notes]
     page = PAGE.format(
         script_hash=sha["script"], style_hash=sha["style"], script=script, style=style, data=packed,
         caption=escape(caption(explorer, first)),

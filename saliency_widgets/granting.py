@@ -83,6 +83,7 @@ class Granting:
             if ticket.newest:
                 self._look_closer(wish)
                 self._show_sheet(wish)
+                self._tell_fields(wish, ticket)
         except TooLong as price:
             if self._wanted(wish):
                 self._ask_first(wish, *price.args)
@@ -220,6 +221,14 @@ class Granting:
         elif map is not self._on_sheet or not view.opened:
             view.show(contact_sheet(self.session, map), find(map.method).family)
             self._on_sheet = map
+
+    def _tell_fields(self, wish: Wish, ticket: Ticket) -> None:
+        """Say how much of the picture the layers see, once, when there is nothing else to do."""
+        body = self.face.method.bodies[wish.method]
+        if hasattr(body, "tell_fields") and self._wanted(wish):
+            fields = self.session.receptive_fields(ticket)
+            with self._publishing():
+                body.tell_fields(fields, self.session.inputs.image.shape[-1])
 
     # ---- what is shown of it
 

@@ -160,7 +160,7 @@ class Session:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was assumed or noticed about model and picture so far, in words for the status line."""
-        notes = list(self.picture.notes)
+        notes = ([] if self.picture.photo is None else [self.picture.photo.note]) + list(self.picture.notes)
         if self._opened.softmaxed:
             notes.append("the network ends in softmax: its outputs are explained as probabilities")
         if has_own_hooks(self.subject.model):
@@ -226,6 +226,13 @@ class Session:
             if isinstance(weight, torch.Tensor):
                 return weight.detach().clone()
         return None
+
+    def receptive_fields(self, ticket: Stopping | None = None) -> dict[str, int | None]:
+        """Pixels of the picture's width that one position of each layer sees; measured once for a model and input size."""
+        check = (lambda: None) if ticket is None else ticket.check
+        found, samples = self.subject.receptive_fields(self.layers, self.inputs.image[None], check)
+        self.stats.setup_samples += samples
+        return found
 
     def _check_possible(self, method: Method) -> None:
         if method.gradients and self.subject.script:

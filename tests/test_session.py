@@ -264,3 +264,18 @@ def test_hooks_of_the_user_are_named_and_torchs_own_are_not():
     assert not any("hooks" in note for note in Session(model, tensor()).notes)
     model.register_forward_hook(lambda module, inputs, output: None)
     assert any("hooks" in note for note in Session(model, tensor()).notes)
+
+
+def test_receptive_fields_are_measured_once_and_forgotten_with_the_model():
+    model = small()
+    session = Session(model, tensor((64, 64)))
+    before = session.stats.setup_samples
+    fields = session.receptive_fields()
+    assert fields["conv1"] == 3 and fields["conv2"] == 5 and session.stats.setup_samples == before + 16
+    assert session.receptive_fields() == fields and session.stats.setup_samples == before + 16
+    session.refresh()
+    with torch.no_grad():
+        model.conv1.weight.mul_(2)
+    session.map("grad_cam")
+    assert session.receptive_fields() == fields and session.stats.setup_samples > before + 32
+    assert Session(lambda x: x.mean((2, 3)), tensor()).receptive_fields() == {}

@@ -77,7 +77,12 @@ class Cutout:
         pixels = self.photo.pixels
         if fill.kind == GROWN:
             return np.rint(255 * inpainted(pixels / 255.0, off)).astype(np.uint8)
-        return np.where(off[..., None], self.fill(fill), pixels)
+        result, filled = pixels.copy(), self.fill(fill)
+        y, x = np.flatnonzero(off.any(1)), np.flatnonzero(off.any(0))
+        if len(y):
+            box = np.s_[y[0]:y[-1] + 1, x[0]:x[-1] + 1]  # most of a large photograph stays
+            np.copyto(result[box], filled[box], where=off[box][..., None])
+        return result
 
     def prepared(self, pictures: Iterable[np.ndarray], like: Tensor) -> Tensor:
         """Pictures of the photograph's size as inputs `(N, C, h, w)`, with dtype and device of `like`."""

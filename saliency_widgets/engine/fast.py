@@ -12,6 +12,7 @@ from torch import Tensor
 from ..model.folded import Folded
 from .incremental import Incremental, Regions
 from .inputs import GROWN, Inputs
+from .prepared import Prepared
 from .probe import Fill, Image, Photograph, Probe, Score, Without
 from .stats import Stats
 from .store import STORE
@@ -71,14 +72,15 @@ class Fast:
         """Those of the missing probes that change regions of the picture and cost less as changes, or None."""
         first = next((p for p in probes if _changed(p)), None)
         if first is None:
-            if any(isinstance(p.input, Without) and p.input.of == Photograph() for p in probes):
-                self.stats.estimate = "full forwards: regions of the photograph"
+            return None
+        if first.input.of == Photograph() and self.inputs.cutout.photo.crop is None:
+            self.stats.estimate = f"full forwards: {self.inputs.cutout.photo.unknown}"
             return None
         model = self.copy(first, samples)
         if model is None:
             self.stats.estimate = f"full forwards: {self.subject.reason or 'too few to prepare anything for'}"
             return None
-        alike = [p for p in probes if _changed(p) and (p.input.labels, p.input.fill) == (first.input.labels, first.input.fill)]
+        alike = [p for p in probes if _changed(p) and _cut(p) == _cut(first)]
         engine = STORE.get(self._base)
         if engine is None or engine.model is not model:
             engine = Incremental(model, self.inputs.image, int(STORE.budget * SHARE))
@@ -95,22 +97,31 @@ class Fast:
         self.stats.estimate = estimate
         return Changes(self.subject, self.stats, engine, self._base, change, members) if estimate.incremental else None
 
-    def _regions(self, probes: Sequence[Probe]) -> Regions:
+    def _regions(self, probes: Sequence[Probe]) -> Regions | Prepared:
         first: Without = probes[0].input
+        if first.of == Photograph():
+            return Prepared(self.inputs, [p.input for p in probes])
         fill: Fill = first.fill
         return Regions(self.inputs.image, self.inputs.filled(fill), self.inputs.labels(first.labels),
                        [p.input.regions for p in probes])
 
 
 def _changed(probe: Probe) -> bool:
-    return probe.keep == "logits" and isinstance(probe.input, Without) and probe.input.of == Image() \
-        and probe.input.fill.kind != GROWN  # which has no one picture of its fill
+    if probe.keep != "logits" or not isinstance(probe.input, Without):
+        return False
+    # What is grown into the input's regions is no one picture of a fill; photographs are compared whole.
+    return probe.input.of == Photograph() or (probe.input.of == Image() and probe.input.fill.kind != GROWN)
+
+
+def _cut(probe: Probe) -> tuple:
+    return probe.input.labels, probe.input.fill, probe.input.of
 
 
 class Changes:
     """Pictures with changed regions, evaluated by what their changes reach."""
 
-    def __init__(self, subject: Subject, stats: Stats, engine: Incremental, name: tuple, change: Regions, probes: list[Probe]):
+    def __init__(self, subject: Subject, stats: Stats, engine: Incremental, name: tuple, change: Regions | Prepared,
+                 probes: list[Probe]):
         self.subject, self.stats, self.engine, self.name = subject, stats, engine, name
         self.change, self.probes, self.members = change, probes, frozenset(probes)
 
@@ -128,6 +139,8 @@ class Changes:
             if part is None:
                 return
             rows, scores = part
+            if isinstance(self.change, Prepared):
+                self.change.confirm(rows.tolist(), check)
             self.stats.batches += 1
             self.stats.forward_samples += len(rows)
             self.stats.masked_samples += len(rows)

@@ -51,6 +51,8 @@ class Estimate:
     reason: str = ""
 
     def __str__(self) -> str:
+        if self.incremental and not self.seconds:
+            return "incremental: what is cut lies outside of what the model sees"
         share = f"{self.full_multiply_adds / max(self.multiply_adds, 1):.1f}× fewer multiply-adds"
         if self.incremental:
             return f"incremental: {share}, estimated {self.full_seconds / self.seconds:.1f}× faster"

@@ -20,6 +20,7 @@ from ..model.outputs import wide
 from .batching import LARGEST_CPU, SIZES
 from .fast import Changes, Fast
 from .inputs import Inputs
+from .prepared import Elsewhere
 from .probe import Evaluation, Pair, Probe, Unit, Without
 from .stats import Stats
 from .store import STORE
@@ -117,7 +118,10 @@ class Runner:
             yield dict(zip(batch, self._run(batch, fast, work)))
 
     def _changed(self, changes: Changes, check: Callable[[], None]) -> Iterator[dict[Probe, Evaluation]]:
-        """Evaluate all changed regions of a round; what memory does not suffice for is left to full forwards."""
+        """Evaluate all changed regions of a round; what memory does not suffice for is left to full forwards.
+
+        So is what a preprocessing changes that does more than it seemed to.
+        """
         started = time.perf_counter()
         try:
             for part in changes.run(check):
@@ -125,7 +129,9 @@ class Runner:
                 yield {probe: Evaluation(logits) for probe, logits in part}
                 started = time.perf_counter()
         except (RuntimeError, ValueError) as error:
-            if not _out_of_memory(error):
+            if isinstance(error, Elsewhere):
+                self.stats.estimate = f"full forwards: {error}"
+            elif not _out_of_memory(error):
                 raise
             self._whole = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from ..model.clone import is_script, working_model
 from ..model.folded import Folded, folded
+from ..model.layers import Layer
 from ..model.outputs import call_model, read_scores
+from ..model.receptive import HIDDEN, receptive_fields
 from ..model.version import version_of
 from .store import STORE
 
@@ -62,6 +64,7 @@ class Subject:
         self.clone: Any = model
         self._fast: dict[tuple, tuple[Folded | None, str]] = {}
         self.differentiable = not self.script  # as far as is known; what is no network shows it with the first picture
+        self.fields: dict[tuple, dict[str, int | None]] = {}  # receptive fields by the input's shape
         self.agrees: bool | None = None  # whether the fast copy's gradient is the plain one, once that is known
         self.refresh()
 
@@ -87,7 +90,7 @@ class Subject:
         if force:
             STORE.forget(self.uid)
         self.version = version
-        self._fast, self.agrees = {}, None
+        self._fast, self.agrees, self.fields = {}, None, {}
         self.clone = working_model(self.model, self.device, own=self._own)
         self._cheap = version_of(self.model, content=False)
         return True
@@ -119,6 +122,16 @@ class Subject:
     def reason(self) -> str:
         """Why there is no fast copy, in words; empty while nobody asked for one."""
         return "".join(reason for _, reason in self._fast.values())
+
+    def receptive_fields(self, layers: Sequence[Layer], x: Tensor,
+                         check: Callable[[], None]) -> tuple[dict[str, int | None], int]:
+        """What positions of the layers see of pictures like x `(1, C, H, W)`, and how many forward passes that took just now."""
+        shape = tuple(x.shape)
+        if shape in self.fields or not self.cloned:
+            return self.fields.get(shape, {}), 0
+        with self.lock, self.running(gradients=False):
+            self.fields[shape] = receptive_fields(self.clone, layers, x, check)
+        return self.fields[shape], HIDDEN
 
     def check(self) -> None:
         """Look at the content after a map: ModelChanged where training went past what the watch over batches sees.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from .. import regions as R
+from ..engine.inputs import GROWN
 from ..engine.probe import Evaluation, Fill, Probe
 from .protocol import Context, Draft, Reply, Round
 from .region_parameters import COUNT, FILL, REGIONS, SEED, SIGMA, grid, label_map
@@ -38,7 +39,8 @@ def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, coun
     """score(x) − score(x with region r replaced), painted over region r: `(1, H, W)`, forward passes only.
 
     All logits are kept, so another class needs no evaluation. `regions` and `region_scores` list the drops, `details` the
-    class's probability `before` and `after` (one a region). ValueError where the score becomes infinite.
+    class's probability `before` and `after` (one a region), the `whole` picture's score, and what all regions drop `together`
+    where that is kept. ValueError where the score becomes infinite.
     """
     name, image = context.fill(fill, seed, sigma), context.forward(context.image)
     labels = label_map(context, grid, regions, count)
@@ -46,7 +48,9 @@ def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, coun
     probes = single(context, labels, name)
     if not _previews(context, probes):
         (_, whole), *reply = yield Round([image, *probes])
-        yield painted(context, labels, *drops(context, whole, reply))
+        scores, details, doubts = drops(context, whole, reply)
+        details |= yield from _together(context, whole, name)
+        yield painted(context, labels, scores, details, doubts)
         return
     coarse = R.grid(context.size, COARSE, COARSE)
     (_, whole), *reply = yield Round([image, *single(context, coarse, name)])
@@ -60,9 +64,20 @@ def leave_one_out(context: Context, *, grid: tuple[int, int], regions: Any, coun
         guess, at = order.learn(list(known), scores), np.array(list(known))
         if "after" in details:
             details["after"] = _spread(details["after"], at, np.full(total, np.nan))
+        if len(known) == total:
+            details |= yield from _together(context, whole, name)
         said = () if len(known) == total else (f"preview: {len(known)} of {total} regions are evaluated, the rest follows the "
                                                f"{COARSE} × {COARSE} grid",)
         yield painted(context, labels, _spread(scores, at, guess), details, (*said, *doubts))
+
+
+def _together(context: Context, whole: Evaluation, fill: Fill) -> Iterator[Round | dict[str, float]]:
+    """What drops should add up to: the whole score, and what all regions drop together where that is kept and costs nothing."""
+    found = {"whole": float(context.score_of(whole))}
+    if fill.kind != GROWN and context.kept(probe := context.forward(context.bare(fill))):
+        ((_, bare),) = yield Round([probe])
+        found["together"] = found["whole"] - float(context.score_of(bare))
+    return found
 
 
 def _spread(values: np.ndarray, at: np.ndarray, rest: np.ndarray) -> np.ndarray:

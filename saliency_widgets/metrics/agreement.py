@@ -11,7 +11,7 @@ SHARES = "‰ of the map"  # the unit of maps that only their shares make compar
 
 def together(first: SaliencyMap, second: SaliencyMap) -> tuple[np.ndarray, np.ndarray]:
     """Both maps at the size of the first one's picture, each in the sign it is shown with: two float64 `(H, W)`."""
-    size = first.input_size
+    size = first.size
     return tuple(m.heatmap(size=size, sign=m.default_sign).astype(np.float64) for m in (first, second))
 
 

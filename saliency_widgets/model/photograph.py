@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -25,15 +26,28 @@ NO_CROP = "the preprocessing is no plain resize and crop"
 class Photograph:
     """A picture before preprocessing: `pixels` uint8 `(H, W, 3)`.
 
-    `prepare(pixels)` is the model's input `(1, C, h, w)` of any pixels of this size, as the picture's own was made. `crop` is
-    what the model sees of them, (top, left, bottom, right) in pixels, which may reach beyond them where the preprocessing
-    pads; None where that cannot be told, and `unknown` says why.
+    `prepare(pixels)` is the model's input `(1, C, h, w)` of any pixels of this size, as the picture's own was made.
     """
 
     pixels: np.ndarray
     prepare: Callable[[np.ndarray], Tensor]
-    crop: Crop | None
-    unknown: str = ""
+
+    @cached_property
+    def _found(self) -> tuple[Crop | None, str]:
+        return find_crop(self.prepare, self.size)
+
+    @property
+    def crop(self) -> Crop | None:
+        """What the model sees of it, (top, left, bottom, right) in pixels; None where that cannot be told.
+
+        It may reach beyond the photograph where the preprocessing pads. Measured when it is first asked for.
+        """
+        return self._found[0]
+
+    @property
+    def unknown(self) -> str:
+        """Why the crop cannot be told; empty where it is known."""
+        return self._found[1]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -66,16 +80,14 @@ def removed(crop: Crop, size: tuple[int, int]) -> float:
 
 
 def photograph(image: Image.Image, prepare: Callable[[Image.Image], Tensor]) -> Photograph:
-    """The photograph of an opened image in mode RGB or L, whose input `prepare` makes; measures where the model looks."""
+    """The photograph of an opened image in mode RGB or L, whose input `prepare` makes."""
     grey = image.mode == "L"
 
     def prepared(pixels: np.ndarray) -> Tensor:
         picture = Image.fromarray(pixels)
         return prepare(picture.convert("L") if grey else picture)
 
-    pixels = np.array(image.convert("RGB"))
-    crop, unknown = find_crop(prepared, (image.height, image.width))
-    return Photograph(pixels, prepared, crop, unknown)
+    return Photograph(np.array(image.convert("RGB")), prepared)
 
 
 def reduced(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:

@@ -112,7 +112,7 @@ def load_picture(
 
     kept = photograph(image, prepare)
     content = hashlib.sha256(f"{picture.content} {kept.size}".encode() + kept.pixels.tobytes()).hexdigest()[:32]
-    return replace(picture, photo=kept, content=content, notes=(kept.note, *picture.notes))
+    return replace(picture, photo=kept, content=content)
 
 
 def _from_image(

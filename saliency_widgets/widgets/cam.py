@@ -1,7 +1,7 @@
 """The body of the CAM family: a film strip of layers, all from one evaluation, and any other layer by name."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -28,9 +28,10 @@ def choose_frames(names: Sequence[str], last: str | None, chosen: str | None = N
     return frames
 
 
-def layer_title(layer: Any) -> str:
-    """A layer in words: its name, kind, and the shape of its output."""
-    return f"{layer.name}: {layer.kind}, {' × '.join(map(str, layer.shape))}"
+def layer_title(layer: Any, field: int | None = None, width: int = 0) -> str:
+    """A layer in words: its name, kind, the shape of its output, and how many of the picture's `width` pixels a position sees."""
+    sees = "" if field is None else "; a position sees the whole picture" if field >= width else f"; a position sees {field} px"
+    return f"{layer.name}: {layer.kind}, {' × '.join(map(str, layer.shape))}{sees}"
 
 
 def _spread(names: Sequence[str], last: str | None, count: int) -> list[str]:
@@ -52,6 +53,8 @@ class CamPanel(ipywidgets.VBox):
         self._on_layer, self._syncing, self.hint = on_layer, False, ""
         self.layers = {layer.name: layer for layer in layers}
         self.default = default
+        self._fields: Mapping[str, int | None] = {}
+        self._width = 0
         self.choice = controls.get("layer")
         self.film = Film()
         self.film.observe(self._chosen, "selected")
@@ -77,13 +80,23 @@ class CamPanel(ipywidgets.VBox):
             wanted = getattr(self.choice.params, self.choice.parameter.name) or self.default
             chosen = wanted if wanted in names else chosen
         frames = choose_frames(names, self.default, chosen)
-        titles = {name: layer_title(self.layers[name]) for name in frames if name in self.layers}
+        titles = self._titles(frames)
         self._syncing = True
         try:
             self.film.show({name: np.maximum(np.asarray(maps[name]), 0) for name in frames}, titles)
             self.film.selected = frames.index(chosen) if chosen in frames else -1
         finally:
             self._syncing = False
+
+    def _titles(self, names: Sequence[str]) -> dict[str, str]:
+        return {name: layer_title(self.layers[name], self._fields.get(name), self._width)
+                for name in names if name in self.layers}
+
+    def tell_fields(self, fields: Mapping[str, int | None], width: int) -> None:
+        """How many of the picture's `width` pixels a position of each layer sees."""
+        if fields != self._fields or width != self._width:
+            self._fields, self._width = fields, width
+            self.film.retitle(self._titles(self.film.names))
 
     def _chosen(self, change: dict) -> None:
         names = self.film.names

@@ -57,6 +57,10 @@ class Film(Part):
             if self.selected >= len(thumbs):
                 self.selected = -1
 
+    def retitle(self, titles: Mapping[str, str]) -> None:
+        """Replaces what is said on hover of some maps; the maps stay."""
+        self.set_trait("thumbs", [{**thumb, "title": titles.get(thumb["name"], thumb["title"])} for thumb in self.thumbs])
+
     def set_picture(self, picture: np.ndarray) -> None:
         """The photograph under the maps: uint8 (H, W, 3)."""
         self.picture = encode_picture(picture)

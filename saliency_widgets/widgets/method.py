@@ -75,7 +75,7 @@ class MethodPanel(ipywidgets.VBox):
 
     def __init__(self, methods: Mapping[str, Any], params: Params, *, on_method: Callable[[str], None],
                  on_run: Callable[[str], None], on_param: Callable[[str, str, Any], None],
-                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None], on_sheet: Callable[[], None],
+                 on_point: Callable[[float], None], on_edit: Callable[[Edit], None], on_sheet: Callable[[], None] = lambda: None,
                  on_fill: Callable[[str, str, str, bytes], None] | None = None,
                  layers: Sequence[Any] = (), default_layer: str | None = None, absent: Mapping[str, str] | None = None):
         absent = absent or {}
@@ -272,7 +272,7 @@ class MethodPanel(ipywidgets.VBox):
         if found is None:
             return
         # What is left of the row beside the method's name; the whole stands in the tooltip.
-        room = 43 - round(1.2 * len(self.choice.label or ""))
+        room = 46 - round(1.2 * len(self.choice.label or ""))
         self.mark.description = short(found.text, room)
         (self.mark.add_class if found.ok else self.mark.remove_class)("sw-ok")
         self.sentence.value = f"<p>{escape(found.sentence)}</p>"

@@ -21,6 +21,7 @@ FAMILIES = {
     "inside": ("Inside", "what does this layer see?"),
 }
 RESIDUAL_LIMIT = 0.02  # a larger share of the score difference is shown with ⚠
+SUM_LIMIT = 0.05       # drops whose sum is further from what they should add up to, as a share of it, are shown with ⚠
 ERROR_LIMIT = 0.25     # a larger standard error, as a share of the map, is shown with ⚠
 FIT_LIMIT = 0.5        # a fit that explains less of the variance is shown with ⚠
 
@@ -200,12 +201,23 @@ def fit(map: SaliencyMap) -> Evidence | None:
 
 
 def drops(map: SaliencyMap) -> Evidence:
-    """What the single drops add up to; they say nothing about several regions taken away at once."""
+    """What the single drops add up to, of what all regions drop together where that is known, else of the whole score.
+
+    Regions depend on each other, so the two need not agree: single drops say nothing about several regions taken at once.
+    """
     scores = np.asarray(map.region_scores, dtype=np.float64)
-    total = float(scores.sum())
-    return Evidence(True, f"drops sum to {plain(total, 1)} {map.unit}",
-                    f"Taken one by one the {len(scores)} drops add up to {signed(total)} {map.unit}. Regions that lean "
-                    "on each other count more than once, or not at all: read a single drop with care.")
+    total, whole = float(scores.sum()), map.details.get("together", map.details.get("whole"))
+    first = f"Taken one by one the {len(scores)} drops add up to {signed(total)} {map.unit}"
+    if whole is None:
+        return Evidence(True, f"drops sum to {plain(total, 1)} {map.unit}",
+                        f"{first}. Regions that lean on each other count more than once, or not at all: read a single drop "
+                        "with care.")
+    ok = abs(total - whole) <= SUM_LIMIT * abs(whole)
+    other = f"all regions off together lower it by {signed(whole)}" if "together" in map.details else \
+        f"the score of the whole picture is {signed(whole)}"
+    why = "The regions act almost alone." if ok else \
+        "Regions depend on each other, so the sum need not match: read a single drop with care."
+    return Evidence(ok, f"drops sum to {plain(total, 1)} of {plain(whole, 1)} {map.unit}", f"{first}; {other}. {why}")
 
 
 def pairs(map: SaliencyMap) -> Evidence:

@@ -244,7 +244,7 @@ class Notebook:
         self.page.locator(".sw-explorer .sw-families button", has_text=title).click()
         self.until(f"ex.method == {FIRST[title]!r} and ex.wait(60)")
         price = self.page.locator(".sw-explorer .sw-wait-row .sw-row-button:visible").first
-        if not self.value("ex.method in ex.maps"):
+        if not self.value("ex.method in ex.maps and ex.maps[ex.method].final"):  # a preview may be there, and then a price
             price.click()
         self.until("ex.method in ex.maps and ex.maps[ex.method].final")
         self.settle()

@@ -162,3 +162,17 @@ def test_other_scores(score):
 def test_an_infinite_score_is_refused():
     with pytest.raises(ValueError, match="infinite or NaN for a masked picture"):
         Session(lambda x: x.mean((1, 2, 3)).log()[:, None], tensor()).map("leave_one_out", grid=1)
+
+
+def test_what_the_drops_should_add_up_to_is_told_without_an_evaluation():
+    model, x = small(), tensor()
+    session = Session(model, x)
+    first = session.map("leave_one_out", grid=3, target=1)
+    with torch.no_grad():
+        whole, bare = (float(model(y[None])[0, 1]) for y in (x, torch.zeros_like(x)))
+    assert first.details["whole"] == pytest.approx(whole, abs=1e-6) and "together" not in first.details
+    session.map("kernel_shap", regions=regions.grid((32, 32), 2, 2), fill="black", n=16, target=1)  # evaluates the bare fill, too
+    session.stats.reset()
+    again = session.map("leave_one_out", grid=4, target=1)
+    assert session.stats.forward_samples == again.evaluations == 16
+    assert again.details["together"] == pytest.approx(whole - bare, abs=1e-6)

@@ -64,6 +64,12 @@ def test_regions_that_are_fitted_speak_of_the_fit_and_sum_by_region():
 def test_drops_and_warnings():
     found = words.evidence(a_map(region_scores=np.array([1.0, -0.5])), "cut")
     assert found.ok and found.text == "drops sum to 0.5 logit"
+    known = a_map(region_scores=np.array([20.0, 15.6]), details={"whole": 6.4})
+    found = words.evidence(known, "cut")
+    assert not found.ok and found.text == "drops sum to 35.6 of 6.4 logit" and "depend on each other" in found.sentence
+    assert "score of the whole picture is +6.40" in found.sentence
+    found = words.evidence(replace(known, details={"whole": 6.4, "together": 35.0}), "cut")
+    assert found.ok and found.text == "drops sum to 35.6 of 35.0 logit" and "together lower it by +35.00" in found.sentence
     warned = words.evidence(a_map(residual=0.001, warnings=("the map is zero everywhere: no region matters",)), "path")
     assert not warned.ok and warned.text.startswith("the map is zero") and "The gap is 0.1 %" in warned.sentence
     assert words.evidence(a_map(), "gradient") is None
