@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from saliency_widgets import Explorer
+from saliency_widgets.widgets.face import SHARED
 
 from .explorers import LABELS, open_widgets
 from .small import small, tensor
@@ -19,7 +20,7 @@ def ex():
     yield explorer
     explorer.close()
     left = [type(ipywidgets.widgets.widget._instances[i]).__name__ for i in open_widgets() - before]
-    assert [name for name in left if name != "_CanvasManager"] == []
+    assert [name for name in left if name not in SHARED] == []
 
 
 @pytest.fixture

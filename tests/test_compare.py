@@ -7,6 +7,7 @@ import pytest
 
 from saliency_widgets import Compare, Explorer
 from saliency_widgets.metrics import difference
+from saliency_widgets.widgets.face import SHARED
 from saliency_widgets.widgets.layers import default_limits
 
 from .explorers import LABELS, open_widgets
@@ -28,7 +29,7 @@ def made():
     for compared in all_of_them:
         compared.close()
     left = [type(ipywidgets.widgets.widget._instances[i]).__name__ for i in open_widgets() - before]
-    assert [name for name in left if name != "_CanvasManager"] == []
+    assert [name for name in left if name not in SHARED] == []
     for thread in set(threading.enumerate()) - threads:
         thread.join(5)
     assert [t.name for t in threading.enumerate() if t not in threads and t.name.startswith("saliency")] == []
@@ -161,7 +162,7 @@ def test_what_cannot_be_compared_is_said(ex):
     with pytest.raises(LookupError, match="gradiemt"):
         Compare.of(small(), tensor(), method=["gradient", "gradiemt"])
     left = {type(ipywidgets.widgets.widget._instances[i]).__name__ for i in open_widgets() - before}
-    assert left <= {"_CanvasManager"}, "what was made before the error is closed"
+    assert left <= set(SHARED), "what was made before the error is closed"
 
 
 def test_a_wrong_pair_or_cell_changes_nothing(made):

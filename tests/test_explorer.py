@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from saliency_widgets import Explorer, methods
+from saliency_widgets.widgets.face import SHARED
 
 from .explorers import LABELS, open_widgets, png
 from .small import pixels, small, tensor
@@ -282,7 +283,7 @@ def test_ten_explorers_leave_nothing_behind():
         ex.close()
     gc.collect()
     names = [type(ipywidgets.widgets.widget._instances[i]).__name__ for i in open_widgets() - before]
-    assert [n for n in names if n != "_CanvasManager"] == []
+    assert [n for n in names if n not in SHARED] == []
     assert not [t for t in set(threading.enumerate()) - threads if t.name == "saliency-widgets"]
 
 

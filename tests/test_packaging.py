@@ -23,7 +23,7 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_holds_bundle_and_weights_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ("static/explorer.js", "static/explorer.css", "static/page.js", "static/page.css",
+    for needed in ("static/explorer.js", "static/explorer.css", "static/loader.js", "static/page.js", "static/page.css",
                    *(f"demo/{name}.safetensors" for name in ("demo", "corner_mark", "background"))):
         assert f"saliency_widgets/{needed}" in names
     assert all(n.startswith(("saliency_widgets/", "saliency_widgets-")) for n in names)
@@ -38,7 +38,7 @@ def test_the_installed_wheel_opens_an_explorer(wheel, tmp_path):
         f"assert pathlib.Path(sw.__file__).is_relative_to({str(target)!r}), sw.__file__\n"
         "ex = sw.Explorer(*sw.demo())\n"
         "assert ex.wait(120) and not ex.error, ex.error\n"
-        "assert len(ex.face.stage.canvas._esm) > 10_000\n"
+        "assert len(ex.face.stage.canvas.bundle.script) > 10_000 and 'saliencyWidgets' in ex.face.stage.canvas._esm\n"
         "assert ex.maps['grad_cam'].values.any()\n"
         "ex.close()\n")
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(target)})

@@ -20,6 +20,8 @@ from .stage import Stage, Tools
 from .status import ProgressLine, StatusLine
 from .strip import Strip
 
+SHARED = ("_CanvasManager", "Bundle")
+
 
 @dataclass(frozen=True)
 class Hands:
@@ -108,7 +110,7 @@ class Face:
 def close_tree(value: Any, seen: set[int]) -> None:
     """Close the widgets in `value` and whatever their traits hold, depth first.
 
-    The manager that all ipycanvases of a process share is left alone: others draw with it.
+    What all of a process share is left alone: the manager of ipycanvas, and our bundle.
     """
     if isinstance(value, (list, tuple)):
         for item in value:
@@ -116,7 +118,7 @@ def close_tree(value: Any, seen: set[int]) -> None:
     elif isinstance(value, dict):
         close_tree(list(value.values()), seen)
     elif isinstance(value, ipywidgets.Widget) and id(value) not in seen and value.comm is not None:
-        if type(value).__name__ == "_CanvasManager":
+        if type(value).__name__ in SHARED:
             return
         seen.add(id(value))
         held = list(value._trait_values.values())  # only what exists: reading a default would make a new widget

@@ -6,12 +6,31 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import ipywidgets
 import traitlets as t
 from ipywidgets import widget_serialization
 
 from ..colormaps import COLORMAPS, luts
 
 STATIC = Path(__file__).parent.parent / "static"
+
+
+class Bundle(ipywidgets.Widget):
+    """Script and style of all our parts, once for a kernel: a page never lets go of a module that it loaded."""
+
+    _model_name = t.Unicode("WidgetModel").tag(sync=True)
+    script = t.Unicode(help="the bundle as an ES module").tag(sync=True)
+    style = t.Unicode(help="its style sheet").tag(sync=True)
+
+    _shared: Bundle | None = None
+
+    @classmethod
+    def shared(cls) -> Bundle:
+        """The one of this process; made anew where somebody closed all widgets."""
+        if cls._shared is None or cls._shared.comm is None:
+            cls._shared = cls(script=(STATIC / "explorer.js").read_text("utf-8"),
+                              style=(STATIC / "explorer.css").read_text("utf-8"))
+        return cls._shared
 
 
 class Part(anywidget.AnyWidget):
@@ -21,15 +40,19 @@ class Part(anywidget.AnyWidget):
     tells the others in the browser, and no message goes to the kernel.
     """
 
-    _esm = STATIC / "explorer.js"
-    _css = STATIC / "explorer.css"
+    _esm = STATIC / "loader.js"
 
+    bundle = t.Instance(Bundle, help="what draws it, shared by all").tag(sync=True, **widget_serialization)
     role = t.Unicode("", help="what to draw: stage, tools, legend, readout, film").tag(sync=True)
     layers = t.List(help="`HeatLayer`s, in any order; their `order` counts").tag(
         sync=True, **widget_serialization
     )
     colormaps = t.List(t.Unicode(), default_value=list(COLORMAPS), help="names, in order").tag(sync=True)
     luts = t.Bytes(help="the colours of all maps, 768 bytes each").tag(sync=True)
+
+    @t.default("bundle")
+    def _default_bundle(self) -> Bundle:
+        return Bundle.shared()
 
     @t.default("luts")
     def _default_luts(self) -> bytes:

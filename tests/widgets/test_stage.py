@@ -118,7 +118,10 @@ def test_parts_share_one_bundle_and_know_their_role():
     layer = HeatLayer()
     parts = [Stage(PICTURE, [layer]).canvas, Legend(layers=[layer]), Readout(layers=[layer]), Tools(), Film()]
     assert [part.role for part in parts] == ["stage", "legend", "readout", "tools", "film"]
-    assert len({part._esm for part in parts}) == 1 and "sw-part" in parts[0]._dom_classes
+    assert len({part.bundle for part in parts}) == 1 and "sw-part" in parts[0]._dom_classes
+    assert len(parts[0]._esm) < 2000 < 20_000 < len(parts[0].bundle.script), "each carries a loader alone"
+    parts[0].bundle.close()
+    assert Tools().bundle.comm is not None, "where somebody closed all widgets, the next part has a new one"
     state = parts[1].get_state(["layers"])
     assert state["layers"] == [f"IPY_MODEL_{layer.model_id}"]
 
