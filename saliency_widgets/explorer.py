@@ -13,9 +13,11 @@ import traitlets
 from .cutting import Cutting
 from .engine.worker import Worker
 from .granting import SAME, Granting, Wish
+from .layering import Layering
 from .methods.registry import find, methods
 from .model.pictures import open_picture
 from .picturing import Picturing
+from .remembering import Remembering
 from .saliency_map import SaliencyMap
 from .saving import Saving
 from .session import Session
@@ -24,14 +26,15 @@ from .widgets.face import Face, Hands, close_tree
 from .widgets.words import plain, sentence
 
 
-class Explorer(Picturing, Cutting, Granting, Saving, ipywidgets.VBox):
+class Explorer(Picturing, Cutting, Layering, Remembering, Granting, Saving, ipywidgets.VBox):
     """A picture with the saliency maps of an image model laid over it, to be asked by touching.
 
     `model` maps `(N, C, H, W)` to scores `(N, K)`; a list of models gives a `Compare` of them. `img` is a PIL image, a
     path, a uint8 array `(H, W, 3)` or the input tensor; `labels` are K names. The keywords are those of `Session`. What a
     hand can do, code can do: assign `image`, `target`, `method`, `params["integrated_gradients"].alpha`; a bad value
     raises ValueError, TypeError, LookupError or FileNotFoundError and changes nothing. What fails later stands in the
-    status line and in `error`.
+    status line and in `error`. Two of them are linked in two lines, the second without the kernel:
+    `traitlets.link((a, "target"), (b, "target"))`, `ipywidgets.jslink((a.layers[0], "opacity"), (b.layers[0], "opacity"))`.
     """
 
     image = traitlets.Any(help="the picture as given; assign another one, stale work is cancelled")
@@ -68,6 +71,9 @@ class Explorer(Picturing, Cutting, Granting, Saving, ipywidgets.VBox):
         self._pending, self._paid_for, self._last, self._newest = SAME, None, None, None
         self._kept_image, self._follow = img, False
         self._begin_cutting()
+        self._begin_layering()
+        self._given = dict(preprocess=preprocess, score=score, output=output, backgrounds=backgrounds, background=background,
+                           mean=mean, std=std, space=space)  # what changes values: for `code`
         self._worker = Worker(on_error=lambda error: self._fail(error))
         absent = self._absent()
         self.face = Face(
@@ -77,11 +83,14 @@ class Explorer(Picturing, Cutting, Granting, Saving, ipywidgets.VBox):
                   run=self._pay, sheet=self._toggle_sheet, param=self._set_param, edit=self._edit, file=self._open_file,
                   fill=self._open_fill, point=lambda _: self._ask(hand=True),
                   picture=lambda number: self._by_hand("index", number),
-                  turn=lambda steps: self._by_hand("index", self._turned(steps)), refresh=self.refresh, cancel=self.cancel),
+                  turn=lambda steps: self._by_hand("index", self._turned(steps)), refresh=self.refresh, cancel=self.cancel,
+                  pin=self._pin_by_hand, unpin=self._unpin_by_hand, save=self._saved),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
             layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
         super().__init__(children=self.face.children)
         self.add_class("sw-explorer")
+        for layer in self.face.layers:
+            self._watch(layer)
         for name in self.params:
             if self.params[name].has_trait("regions"):
                 self.params[name].observe(lambda _, name=name: self._recut(name), ["grid", "regions", "count"])

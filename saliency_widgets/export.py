@@ -20,7 +20,7 @@ from .methods.registry import find
 from .saliency_map import SaliencyMap
 from .saved_cut import SwitchedOff, switched_off
 from .widgets.cam import choose_frames, layer_title
-from .widgets.layers import HeatLayer, encode
+from .widgets.layers import HeatLayer, encode, seen
 from .widgets.stage import encode_picture
 from .widgets.words import evidence
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"
 # What of a heat layer the page needs as it is; `data` and `regions` travel as base64.
 TRAITS = ("name kind shape dtype vmin vmax unit signed limits words before after opacity threshold sign cmap_index contour "
-          "blend order visible region_names").split()
+          "blend order visible region_names method pinned follow solo selected shared fixed mass view").split()
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,13 @@ def caption(explorer: "Explorer", pair: Shown) -> str:
 
 
 def save_npz(explorer: "Explorer", path: str | Path) -> Path:
-    """Write the raw values of every map in `explorer.maps`, the picture, and what they mean.
+    """Write the raw values of every map in `explorer.maps`, pinned ones included, the picture, and what they mean.
 
-    Arrays: `<method>` (C, H, W) raw, `<method>.regions` (H, W) and `<method>.region_scores` (R,) where there are regions,
-    `<method>.off` with the numbers of those that are switched off, `picture` (H, W, 3) uint8, and `facts`, JSON text: per
-    method target, label, score, unit, params, residual, and the `names` of regions by number. Where regions
-    cut the photograph, `picture` is that, `seen` (h, w, 3) what the model saw, and `facts` hold the `crop`.
+    Arrays: `<method>` (C, H, W) raw (a pinned map's name is `<method>@<number>`), `<method>.regions` (H, W) and
+    `<method>.region_scores` (R,) where there are regions, `<method>.off` with the numbers of those that are switched off,
+    `picture` (H, W, 3) uint8, and `facts`, JSON text: per map method, target, label, score, unit, params, residual, and
+    the `names` of regions by number. Where regions cut the photograph, `picture` is that, `seen` (h, w, 3) what the model
+    saw, and `facts` hold the `crop`.
     """
     shown(explorer)
     arrays: dict[str, np.ndarray] = {}
@@ -125,8 +126,8 @@ def save_npz(explorer: "Explorer", path: str | Path) -> Path:
             arrays[f"{name}.regions"] = map.regions
         if map.region_scores is not None:
             arrays[f"{name}.region_scores"] = np.asarray(map.region_scores)
-        facts[name] = {"title": map.title, "target": map.target, "label": map.label, "score": map.score, "unit": map.unit,
-                       "signed": map.signed, "params": plain_params(map),
+        facts[name] = {"title": map.title, "method": map.method, "target": map.target, "label": map.label, "score": map.score,
+                       "unit": map.unit, "signed": map.signed, "params": plain_params(map),
                        "residual": None if map.residual is None else float(map.residual),
                        "evaluations": map.evaluations, "warnings": list(map.warnings)}
         if name in cuts and map.regions is not None and np.array_equal(cuts[name].labels, map.regions):
@@ -154,7 +155,8 @@ def save_png(explorer: "Explorer", path: str | Path, width: int = 896) -> Path:
     scale = max(1, round(width / photograph.shape[1]))
     size = (photograph.shape[0] * scale, photograph.shape[1] * scale)
     looks = Looks(canvas.photo_opacity if canvas.photo_visible else 0.0, canvas.photo_saturation)
-    visible = [(pair.layer, made_with(pair.map), pair.subject) for pair in pairs if pair.layer.visible]
+    of = {pair.layer: pair for pair in pairs}
+    visible = [(one, made_with(of[one.layer].map), of[one.layer].subject) for one in seen(of)]
     cut = switched_off(explorer)
     off = None if cut is None else Off(cut.mask, np.asarray(Image.open(io.BytesIO(canvas.fill)).convert("RGB")))
     stage = compose(photograph, [layer for layer, *_ in visible], looks, size, canvas.crop, off)

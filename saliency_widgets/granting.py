@@ -59,6 +59,15 @@ class Granting:
     def _work(self, wish: Wish, ticket: Ticket) -> None:
         self.add_class("sw-busy")
         try:
+            self._grant(wish, ticket)
+            self._refresh_pins(ticket)
+        finally:
+            self.remove_class("sw-busy")
+            if ticket.newest:
+                self.face.progress.rest(self.face.method.hint)
+
+    def _grant(self, wish: Wish, ticket: Ticket) -> None:
+        try:
             if wish.refresh:
                 self.session.refresh()
             if wish.image is not SAME:
@@ -85,10 +94,6 @@ class Granting:
         except Exception as error:
             if self._wanted(wish):
                 self._fail(error)
-        finally:
-            self.remove_class("sw-busy")
-            if ticket.newest:
-                self.face.progress.rest(self.face.method.hint)
 
     def _ask_first(self, wish: Wish, missing: int, seconds: float | None) -> None:
         """Offer the map at its price: it was too dear to begin with, or was stopped."""
@@ -117,6 +122,7 @@ class Granting:
                 if self._follow:  # no class was chosen since: a new picture starts at its most probable one
                     self.target, self._follow = self.session.target, False
                 self._drop_other()
+                self._empty_pins()
                 self._show_picture()
                 self._forget_cuts()
                 self.face.stage.canvas.show_cut(None)
@@ -163,27 +169,6 @@ class Granting:
                 callback(map)
         self._refresh_other(wish, ticket)
 
-    def _refresh_other(self, wish: Wish, ticket: Ticket) -> None:
-        """The second layer follows the class where that costs next to nothing; else it goes."""
-        other = self._shown[1]
-        if other is None or self._about[1] == (wish.target, wish.contrast) or not ticket.newest:
-            return
-        if self.session.estimate(other.method, other.params, wish.target)[0] <= 2:
-            other = self.session.run(other.method, other.params, target=wish.target, ticket=ticket)
-            with self._publishing():
-                self._shown[1] = self.maps[other.method] = other
-                self._about[1] = (wish.target, wish.contrast)
-                showing.put(self.face.layers[1], other, self._subject(wish))
-        else:
-            self._drop_other()
-
-    def _drop_other(self) -> None:
-        """Take the second layer away: its map is of another picture or class."""
-        with self._publishing():
-            self._shown[1] = None
-            self.maps = {m.method: m for m in self._shown if m is not None}
-            self.face.rows.rows[1].leave()
-
     def _look_closer(self, wish: Wish) -> None:
         """What there is at the playhead: one point of a path, or one stage of a film, all from what is kept."""
         body = self.face.method.bodies[wish.method]
@@ -221,7 +206,7 @@ class Granting:
             there = stage["mask"][None].astype(np.float32) / 255
             # What the map tells of regions it tells of those that were taken so far.
             shown = map if last else replace(map, values=there if map.region_scores is None else map.values * (there > 0))
-            showing.put(self.face.layers[0], shown, self._subject(wish))
+            showing.put(self.face.layers[0], shown, self._subject(wish.target, wish.contrast))
 
     def _show_sheet(self, wish: Wish) -> None:
         """Bring the contact sheet up to the map that is shown, while it is open; a map without one closes it."""
@@ -256,25 +241,20 @@ class Granting:
         """Show a map, finished or growing; the last one of another method moves to the second layer."""
         if not self._wanted(wish):
             return
-        family, (upper, lower) = find(map.method).family, self.face.layers
+        family, upper = find(map.method).family, self.face.layers[0]
         with self._publishing():
             before = self._shown[0]
             if before is None or before.method != map.method:
                 if before is not None and before.final:
-                    self._shown[1], self._about[1] = before, self._about[0]
-                    showing.keep_below(lower, before, family, upper.words)
+                    self._keep_other(before, family)
                 showing.begin(upper, family, map)
             self._shown[0], self._about[0] = map, (wish.target, wish.contrast)
-            showing.put(upper, map, self._subject(wish))
-            self.maps = {m.method: m for m in reversed(self._shown) if m is not None}
+            showing.put(upper, map, self._subject(wish.target, wish.contrast))
+            self._dress(map.method)
+            self._list_maps()
             self.face.method.show(map)
             self._show_cut()
             self._show_off()
-
-    def _subject(self, wish: Wish) -> str:
-        """What the map speaks of: a class, or a class rather than another."""
-        label = self.session.label(wish.target)
-        return label if wish.contrast is None else f"{label} over {self.session.label(wish.contrast)}"
 
     def _fail(self, error: BaseException) -> None:
         """Say what went wrong; the last map stays."""

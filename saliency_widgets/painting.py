@@ -30,8 +30,10 @@ class Looks:
 
 
 def position(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Place along the scale, 0 to 1."""
+    """Place along the scale, 0 to 1; where it has both signs the middle is zero."""
     low, high = limits
+    if low < 0 < high and low != -high:
+        return np.where(values < 0, 0.5 - 0.5 * np.clip(values / low, 0, 1), 0.5 + 0.5 * np.clip(values / high, 0, 1))
     return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
 
 
@@ -51,15 +53,28 @@ def alphas(values: np.ndarray, limits: tuple[float, float], signed: bool, kind: 
     return np.where(clear, 0.0, alpha)
 
 
-def heat_rgba(layer: "HeatLayer") -> np.ndarray:
-    """The layer's map alone at its own resolution and opacity 1: premultiplied (h, w, 4), 0 to 1."""
+def shown_values(layer: "HeatLayer") -> np.ndarray:
+    """The layer's values (h, w) after the handling of their sign: NaN where it hides them."""
     values = layer.decode()
     if layer.sign == "absolute":
-        values = np.abs(values)
-    elif layer.sign != "both":
-        values = np.where(values < 0 if layer.sign == "positive" else values > 0, np.nan, values)
-    known = np.nan_to_num(values, nan=0.0)
-    alpha = np.where(np.isnan(values), 0.0, alphas(known, layer.limits, layer.signed, layer.kind, layer.threshold))
+        return np.abs(values)
+    return values if layer.sign == "both" else np.where(values < 0 if layer.sign == "positive" else values > 0, np.nan, values)
+
+
+def cut_of(layer: "HeatLayer", values: np.ndarray) -> float | None:
+    """The smallest size that shows where the mass decides, else None."""
+    from .widgets.layers import mass_cut
+
+    return None if layer.mass is None else mass_cut(values, layer.mass)
+
+
+def heat_rgba(layer: "HeatLayer") -> np.ndarray:
+    """The layer's map alone at its own resolution and opacity 1: premultiplied (h, w, 4), 0 to 1."""
+    values = shown_values(layer)
+    known, cut = np.nan_to_num(values, nan=0.0), cut_of(layer, values)
+    threshold = layer.threshold if cut is None else 0.0
+    clear = np.isnan(values) if cut is None else np.isnan(values) | (np.abs(known) < cut)
+    alpha = np.where(clear, 0.0, alphas(known, layer.limits, layer.signed, layer.kind, threshold))
     colour = table(layer.cmap)[np.rint(255 * position(known, layer.limits)).astype(int)] / 255
     return np.concatenate([colour * alpha[..., None], alpha[..., None]], 2)
 
@@ -79,14 +94,21 @@ def faded(photograph: np.ndarray, saturation: float, brightness: float) -> np.nd
     return np.clip(brightness * (grey[..., None] + saturation * (photograph - grey[..., None])), 0, 1)
 
 
-def over(base: np.ndarray, top: np.ndarray, hard: bool = False) -> np.ndarray:
-    """Lay `top` over `base`, both premultiplied RGBA; `hard` mixes them in hard light."""
+MIXES = {
+    "hard-light": lambda ground, source: np.where(source <= 0.5, 2 * ground * source, 1 - 2 * (1 - ground) * (1 - source)),
+    "multiply": lambda ground, source: ground * source,
+    "screen": lambda ground, source: ground + source - ground * source,
+}
+
+
+def over(base: np.ndarray, top: np.ndarray, blend: str = "normal") -> np.ndarray:
+    """Lay `top` over `base`, both premultiplied RGBA, mixed as `blend` says."""
     alpha, under = top[..., 3:], base[..., 3:]
     out = top + base * (1 - alpha)
-    if hard:
+    if blend in MIXES:
         source = np.divide(top[..., :3], alpha, out=np.zeros_like(top[..., :3]), where=alpha > 0)
         ground = np.divide(base[..., :3], under, out=np.zeros_like(base[..., :3]), where=under > 0)
-        mixed = np.where(source <= 0.5, 2 * ground * source, 1 - 2 * (1 - ground) * (1 - source))
+        mixed = MIXES[blend](ground, source)
         out[..., :3] = top[..., :3] * (1 - under) + base[..., :3] * (1 - alpha) + alpha * under * mixed
     return out
 
@@ -112,8 +134,8 @@ def compose(photograph: np.ndarray, layers: Sequence["HeatLayer"], looks: Looks,
                 base = over(base, resized(np.concatenate([grey, np.ones((*native, 1))], 2) * mute * strength, size))
     for layer in fills:
         how = Image.Resampling.NEAREST if layer.kind == "region" else Image.Resampling.BILINEAR
-        hard = layer.blend == "hard-light" or (layer.blend == "auto" and not layer.signed)
-        base = over(base, resized(heat_rgba(layer), size, how) * layer.opacity, hard)
+        blend = layer.blend if layer.blend != "auto" else "normal" if layer.signed else "hard-light"
+        base = over(base, resized(heat_rgba(layer), size, how) * layer.opacity, blend)
     base = base[..., :3] + BEHIND * (1 - base[..., 3:])
     for layer in lowest_first:
         if layer.contour:
@@ -166,11 +188,16 @@ def crossings(values: np.ndarray, level: float) -> np.ndarray:
 
 
 def outlined(base: np.ndarray, layer: "HeatLayer") -> np.ndarray:
-    """Draw lines at half of the layer's limits, white on black, over an opaque picture (H, W, 3)."""
+    """Draw lines at half of the layer's limits, or round the top of its mass, over an opaque picture (H, W, 3)."""
     values, fine = np.nan_to_num(layer.decode()), 3  # drawn larger and shrunk: PIL's lines have hard edges
+    cut, sign = cut_of(layer, shown_values(layer)), layer.sign
     height, width = base.shape[:2]
     low, high = layer.limits
-    lines = [crossings(values, high / 2)] + ([crossings(-values, -low / 2)] if layer.signed else [])
+    lines = [np.zeros((0, 4))]
+    if sign != "negative":
+        lines.append(crossings(np.abs(values) if sign == "absolute" else values, high / 2 if cut is None else cut))
+    if layer.signed and sign in ("both", "negative"):
+        lines.append(crossings(-values, -low / 2 if cut is None else cut))
     scale = np.array([fine * width / values.shape[1], fine * height / values.shape[0]] * 2)
     px = fine * width / STAGE
     for colour, thick, strength in ((0.0, 2.75, 0.45), (1.0, 1.25, 1.0)):
@@ -230,7 +257,7 @@ def legend_strip(stage: Image.Image, layers: Sequence[tuple["HeatLayer", str, st
     if not layers:
         draw.text((margin, y + round(8 * k)), written(f"{model} · no layer is shown"), ink2, font(small))
     for layer, made, label in sorted(layers, key=lambda entry: entry[0].order):
-        name = written(f"{layer.name} · {label}")
+        name = written(layer.name if layer.pinned else f"{layer.name} · {label}")
         line = " (contour)" if layer.contour else ""
         draw.text((margin, y + round(4 * k)), cut(name + line, room, big), ink, font(big))
         left = font(big).getlength(name + line) + round(10 * k)
@@ -242,6 +269,8 @@ def legend_strip(stage: Image.Image, layers: Sequence[tuple["HeatLayer", str, st
         draw.rectangle((margin, top, margin + room - 1, top + round(7 * k)), outline=(208, 208, 208))
         low, high = layer.limits
         up, down = (*layer.words, "", "")[:2]
+        if layer.signed and layer.sign != "both":
+            up, down = {"positive": (up, "hidden"), "negative": ("hidden", down)}.get(layer.sign, ("size, whatever the sign", ""))
         half = room / 2 - 14 * k if layer.signed else room - 40 * k
         lowest = number(low, "").strip()
         ends = [cut(written(text.strip()), half, small)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -120,21 +121,27 @@ def _decompressed(segmentation: Mapping[str, Any]) -> np.ndarray:
     return mask.decode({"size": list(segmentation["size"]), "counts": counts}).astype(bool)
 
 
-def save_png(cut: Cut, path: str | Path) -> Path:
-    """Write the label map as a 16-bit grey PNG, with names and switches in a text chunk; returns the path."""
-    about = PngInfo()
+def to_png(cut: Cut) -> bytes:
+    """The label map as a 16-bit grey PNG, with names and switches in a text chunk."""
+    about, file = PngInfo(), BytesIO()
     names = {str(region): name for region, name in cut.names.items()}
     about.add_itxt(CHUNK, json.dumps({"names": names, "off": sorted(cut.off)}, ensure_ascii=False))
-    Image.fromarray(cut.labels.astype(np.uint16)).save(Path(path), "PNG", pnginfo=about)
+    Image.fromarray(cut.labels.astype(np.uint16)).save(file, "PNG", pnginfo=about)
+    return file.getvalue()
+
+
+def save_png(cut: Cut, path: str | Path) -> Path:
+    """Write the label map as a 16-bit grey PNG, with names and switches in a text chunk; returns the path."""
+    Path(path).write_bytes(to_png(cut))
     return Path(path)
 
 
-def load_png(path: str | Path, size: tuple[int, int]) -> Cut:
+def load_png(path: str | Path | BytesIO, size: tuple[int, int]) -> Cut:
     """Read a label map from a grey or palette picture; names and switches come along where `save_png` wrote it.
 
     ValueError for another size, colours, or what is no picture.
     """
-    with Image.open(Path(path)) as image:
+    with Image.open(path if isinstance(path, BytesIO) else Path(path)) as image:
         if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
             raise ValueError(f"a label map is a grey or palette picture of numbers, this one has colours (mode {image.mode})")
         image.load()

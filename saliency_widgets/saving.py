@@ -59,6 +59,17 @@ class Saving:
         getattr(export, WRITERS[path.suffix.lower()])(self, path)
         return path
 
+    def _saved(self, what: str) -> tuple[str, bytes] | str:
+        """What the menu "save" asks for: name and bytes of a file, or the code as text."""
+        import tempfile
+
+        if what == "code":
+            return self.code()
+        alone = what if what in ("map", "sheet") else "stage"
+        name = f"{self.session.name}-{self.method}{'' if alone == 'stage' else '-' + alone}.{what if alone == 'stage' else 'png'}"
+        with tempfile.TemporaryDirectory() as folder:
+            return name, self.save(Path(folder) / name.replace("/", "-"), alone).read_bytes()
+
     def _toggle_sheet(self) -> None:
         """Open or close the contact sheet."""
         with self._lock:

@@ -29,6 +29,9 @@ def saved(tmp_path_factory):
     assert explorer.wait(120) and not explorer.error
     for name in ("path.html", "path.png", "path.npz"):
         assert explorer.save(folder / name) == folder / name
+    explorer.pin()
+    explorer.save(folder / "three.html")
+    explorer.unpin()
     yield explorer, folder
     explorer.close()
 
@@ -268,7 +271,7 @@ def test_controls_change_what_is_painted(opened):
     lines = pixels(page)
     assert 0 < np.mean(np.abs(lines - bare).max(2) > 30) < 0.1, "a line, not a field"
     page.get_by_label("contour of Grad-CAM").click()
-    page.get_by_label("opacity of Grad-CAM").fill("0")
+    page.get_by_label("opacity of Grad-CAM").press("Home")
     np.testing.assert_array_equal(pixels(page), bare)
     page.get_by_label("colour of the photograph").select_option(label="grey")
     assert np.ptp(pixels(page), axis=2).max() <= 1
@@ -328,3 +331,27 @@ def test_the_picture_agrees_with_the_page(saved, cut, opened):
         written = written.resize((224, 224), Image.Resampling.BOX)
         gap = np.abs(np.asarray(seen, float) - np.asarray(written, float))
         assert gap.mean() < 3 and np.percentile(gap, 99) < (40 if name == "off" else 25)  # thin lines, thinner than a pixel here
+
+
+def test_pinned_layers_work_in_the_page(saved, opened):
+    explorer, _ = saved
+    page = opened("three.html")
+    pinned = f"Integrated Gradients · {explorer.maps['integrated_gradients'].label}"
+    names = page.locator("#sw-rows .sw-layer .sw-layer-name")
+    assert names.all_inner_texts() == ["Integrated Gradients", pinned, "Grad-CAM", "photograph"]
+    assert page.locator(".sw-pin").count() == 0, "nobody computes here"
+    whole = pixels(page)
+    dot = page.get_by_label(f"show {pinned}")
+    dot.click(modifiers=["Alt"])
+    hover(page, *AT)
+    assert page.locator("#sw-readout [data-layer]").count() == 1
+    alone = pixels(page)
+    assert np.abs(alone - whole).max() > 20
+    page.get_by_label(f"more about {pinned}").click()
+    page.get_by_label(f"threshold of {pinned} by").select_option("mass")
+    top = pixels(page)
+    assert 0 < (np.abs(top - alone).max(2) > 8).mean(), "the rest of the map is gone"
+    page.get_by_label(f"sign of {pinned}").select_option("negative")
+    assert np.abs(pixels(page) - top).max() > 20
+    names.nth(1).press("Alt+ArrowUp")
+    assert names.all_inner_texts()[0] == pinned

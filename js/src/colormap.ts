@@ -14,7 +14,8 @@ export function lutAt(luts: Bytes | null | undefined, index: number): Uint8Array
 
 const clamp = (v: number, low: number, high: number) => (v < low ? low : v > high ? high : v);
 
-export type Scale = Pick<LayerState, "limits" | "signed" | "sign" | "kind" | "threshold">;
+/** `cut`: the smallest size that shows, where the mass decides; then `threshold` does not count. */
+export type Scale = Pick<LayerState, "limits" | "signed" | "sign" | "kind" | "threshold"> & { cut?: number | null };
 
 /** The value that is shown for `v`: NaN where the chosen sign hides it. */
 export function shownValue(v: number, sign: Sign): number {
@@ -23,8 +24,9 @@ export function shownValue(v: number, sign: Sign): number {
   return v;
 }
 
-/** 0 … 1 along the scale; on a symmetric scale 0.5 is zero. */
+/** 0 … 1 along the scale; where it has both signs, 0.5 is zero whatever its ends. */
 export function position(v: number, [low, high]: [number, number]): number {
+  if (low < 0 && high > 0 && low !== -high) return v < 0 ? 0.5 - 0.5 * clamp(v / low, 0, 1) : 0.5 + 0.5 * clamp(v / high, 0, 1);
   return high > low ? clamp((v - low) / (high - low), 0, 1) : 0;
 }
 
@@ -67,9 +69,10 @@ export function rampAt(layer: Pick<LayerState, "lut" | "signed">, p: number): [n
 export function histogram(values: Iterable<number>, limits: [number, number], bins: number): Float64Array {
   const counts = new Float64Array(bins);
   const [low, high] = limits;
+  const slack = 0.0001 * (high - low);
   for (const v of values) {
-    const p = (v - low) / (high - low);
-    if (p >= 0 && p <= 1.0001) counts[Math.min(bins - 1, Math.floor(p * bins))]++;
+    const p = position(v, limits);
+    if (v >= low && v <= high + slack) counts[Math.min(bins - 1, Math.floor(p * bins))]++;
   }
   return counts;
 }
@@ -93,12 +96,12 @@ export function paint(
   layer: Scale & Pick<LayerState, "lut">,
   out: Uint8ClampedArray,
 ): void {
-  const { limits, signed, sign, kind, threshold, lut } = layer;
-  const alphas = alphaTable(kind, threshold);
+  const { limits, signed, sign, kind, threshold, lut, cut = null } = layer;
+  const alphas = alphaTable(kind, cut === null ? threshold : 0);
   for (let i = 0, o = 0; i < field.raw.length; i++, o += 4) {
     const v = shownValue(value(i), sign);
     const a = magnitude(v, limits, signed);
-    if (!(a > 0)) {
+    if (!(a > 0) || (cut !== null && Math.abs(v) < cut)) {
       out[o + 3] = 0;
       continue;
     }

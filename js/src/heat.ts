@@ -4,6 +4,7 @@ import { contour, outlines, toPath } from "./contour";
 import { drawCrop } from "./crop";
 import { OffPainter } from "./cut";
 import { valueAt } from "./decode";
+import { massCut } from "./mass";
 import type { LayerState, RegionMap, StageState } from "./types";
 import { ordered, sides } from "./types";
 import type { View } from "./view";
@@ -36,12 +37,21 @@ export function faded(picture: CanvasImageSource, [h, w]: [number, number], s: n
   return canvas;
 }
 
+/** The smallest size that shows where the mass decides, else null. */
+const cutOf = (layer: LayerState) => (layer.mass === null ? null : massCut(layer.field!, layer.sign, layer.mass));
+
+/** The canvas operation that lays a layer over what is below. */
+function operation(layer: LayerState): GlobalCompositeOperation {
+  const blend = layer.blend === "auto" ? (layer.signed ? "normal" : "hard-light") : layer.blend;
+  return blend === "normal" ? "source-over" : blend;
+}
+
 /** The map alone as a canvas of its own resolution, at opacity 1. */
 export function heatCanvas(layer: LayerState): HTMLCanvasElement {
   const field = layer.field!;
   const [canvas, x] = canvasOf(field.width, field.height);
   const image = x.createImageData(field.width, field.height);
-  paintField(field, layer, image.data);
+  paintField(field, { ...layer, cut: cutOf(layer) }, image.data);
   x.putImageData(image, 0, 0);
   return canvas;
 }
@@ -148,7 +158,7 @@ export class Painter {
   }
 
   private cached(layer: LayerState): Cached {
-    const key = [layer.limits, layer.signed, layer.sign, layer.kind, layer.threshold].join();
+    const key = [layer.limits, layer.signed, layer.sign, layer.kind, layer.threshold, layer.mass].join();
     let entry = this.cache.get(layer.id);
     if (!entry || entry.key !== key || entry.field !== layer.field || entry.lut !== layer.lut) {
       entry = { key, field: layer.field, lut: layer.lut, heat: heatCanvas(layer), mute: null, lines: null };
@@ -188,8 +198,7 @@ export class Painter {
   private fill(x: CanvasRenderingContext2D, layer: LayerState, look: Look): void {
     x.imageSmoothingEnabled = layer.kind !== "region" && !look.grid;
     x.globalAlpha = layer.opacity * look.strength(layer);
-    const hard = layer.blend === "hard-light" || (layer.blend === "auto" && !layer.signed);
-    x.globalCompositeOperation = hard ? "hard-light" : "source-over";
+    x.globalCompositeOperation = operation(layer);
     x.drawImage(this.cached(layer).heat, 0, 0, 1, 1);
     x.globalCompositeOperation = "source-over";
     x.globalAlpha = 1;
@@ -201,8 +210,13 @@ export class Painter {
     if (!entry.lines) {
       const value = (i: number) => valueAt(field, i);
       const [low, high] = layer.limits;
-      const above = contour(value, field.width, field.height, high / 2);
-      const below = layer.signed ? contour((i) => -value(i), field.width, field.height, -low / 2) : [];
+      const { sign } = layer;
+      // Round the top of the mass where the mass decides, else at half of the limits.
+      const cut = cutOf(layer);
+      const size = sign === "absolute" ? (i: number) => Math.abs(value(i)) : value;
+      const above = sign === "negative" ? [] : contour(size, field.width, field.height, cut ?? high / 2);
+      const both = layer.signed && (sign === "both" || sign === "negative");
+      const below = both ? contour((i) => -value(i), field.width, field.height, cut ?? -low / 2) : [];
       entry.lines = [
         [toPath(above), false],
         [toPath(below), true],

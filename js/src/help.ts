@@ -9,6 +9,7 @@ const KEYS: [string, string][] = [
   ["V", "show or hide the uppermost layer"],
   ["G", "the model’s own pixels"],
   ["W", "swipe between the two uppermost layers"],
+  ["S, V, Alt ↑ ↓, Del", "in a layer’s row: alone, show, order, unpin"],
   ["Enter", "regions: switch off or on; a drawing tool: begin, end"],
   ["C R L D E S M", "regions: pointer, rectangle, lasso, draw, erase, split, merge"],
   ["U, Shift U", "regions: undo, redo (Ctrl Z, Ctrl Shift Z)"],

@@ -1,10 +1,10 @@
-// The legend: log histogram, ramp, limits and words of the uppermost visible layer, with a tick at the probe.
-import { histogram, position, rampAt } from "./colormap";
+// The legend: log histogram, ramp, limits and words of the layer that is spoken of, with a tick at the probe.
+import { histogram, position, rampAt, shownValue } from "./colormap";
 import { valueAt, valueUnder } from "./decode";
 import { element, fit, perFrame, watchSize, watchTheme } from "./dom";
 import { plain } from "./readout";
 import type { LayerState, Probe } from "./types";
-import { topVisible } from "./types";
+import { spokenOf } from "./types";
 
 const BINS = 118;
 const RAMP = 8;
@@ -17,12 +17,16 @@ export function legendWords(
   measure: (text: string) => number,
 ): [string, string, string] {
   const [low, high] = layer.limits;
-  const digits = high < 0.095 ? 3 : 2;
+  const digits = Math.max(high, -low) < 0.095 ? 3 : 2;
   const [up = "", down = ""] = layer.words;
   if (!layer.signed) {
-    const end = layer.unit === "of max" ? `${plain(high, digits)}, the maximum` : `${plain(high, digits)} ${layer.unit}`;
+    const own = high === (layer.own ?? layer.limits)[1];
+    const end = layer.unit === "of max" ? `${plain(high, digits)}${own ? ", the maximum" : ""}` : `${plain(high, digits)} ${layer.unit}`;
     return [low === 0 ? "0" : plain(low, digits), width < 300 ? "" : up, end];
   }
+  if (layer.sign === "negative") return [`${plain(low, digits)} ${layer.unit}`, down, "0"];
+  if (layer.sign === "positive") return ["0", up, `+${plain(high, digits)} ${layer.unit}`];
+  if (layer.sign === "absolute") return ["0", "size, whatever the sign", `${plain(high, digits)} ${layer.unit}`];
   const zero = low < 0 && high > 0 ? "0" : "";
   const left = (words: string) => `${plain(low, digits)}  ${words}`.trim();
   const right = (words: string) => `${words}  +${plain(high, digits)} ${layer.unit}`.trim();
@@ -45,20 +49,35 @@ function* values(layer: LayerState): Generator<number> {
   const n = layer.field!.raw.length;
   // A histogram of a large map from every k-th value looks the same.
   const step = Math.max(1, Math.floor(n / 65536));
-  for (let i = 0; i < n; i += step) yield valueAt(layer.field!, i);
+  for (let i = 0; i < n; i += step) yield shownValue(valueAt(layer.field!, i), layer.sign);
+}
+
+/** The part of the scale (0 … 1) that a layer's sign shows. */
+export function span(layer: Pick<LayerState, "signed" | "sign">): [number, number] {
+  if (!layer.signed || layer.sign === "both") return [0, 1];
+  return layer.sign === "negative" ? [0, 0.5] : [0.5, 1];
+}
+
+/** Where a value stands along the part of the scale that shows, 0 … 1; null where the sign hides it. */
+export function tickAt(layer: LayerState, v: number): number | null {
+  const shown = shownValue(v, layer.sign);
+  if (Number.isNaN(shown)) return null;
+  const [from, to] = span(layer);
+  return (position(shown, layer.limits) - from) / (to - from);
 }
 
 /** The ramp into (x0, y0, w, h) of a canvas: colour and alpha as on the stage. */
 export function drawRamp(
   x: CanvasRenderingContext2D,
-  layer: Pick<LayerState, "lut" | "signed">,
+  layer: Pick<LayerState, "lut" | "signed" | "sign">,
   x0: number,
   y0: number,
   w: number,
   h: number,
 ): void {
+  const [from, to] = span(layer);
   for (let i = 0; i < w; i++) {
-    const [r, g, b, a] = rampAt(layer, i / Math.max(1, w - 1));
+    const [r, g, b, a] = rampAt(layer, from + ((to - from) * i) / Math.max(1, w - 1));
     x.fillStyle = `rgba(${r},${g},${b},${a})`;
     x.fillRect(x0 + i, y0, 1, h);
   }
@@ -75,10 +94,10 @@ export function mountLegend(el: HTMLElement, signal: AbortSignal): LegendHandle 
   el.replaceChildren(canvas, element("div", "sw-legend-words", { "aria-hidden": "true" }, ...words));
   let layers: LayerState[] = [];
   let probe: Probe | null = null;
-  let counted: { field: unknown; limits: string; counts: Float64Array } | null = null;
+  let counted: { field: unknown; scale: string; counts: Float64Array } | null = null;
 
   const draw = () => {
-    const layer = topVisible(layers);
+    const layer = spokenOf(layers);
     const sized = fit(canvas);
     if (!sized) return false;
     const [x, w, h, d] = sized;
@@ -89,9 +108,13 @@ export function mountLegend(el: HTMLElement, signal: AbortSignal): LegendHandle 
     }
     const style = getComputedStyle(el);
     const colour = (name: string) => style.getPropertyValue(name).trim();
-    const limits = layer.limits.join();
-    if (counted?.field !== layer.field || counted.limits !== limits)
-      counted = { field: layer.field, limits, counts: histogram(values(layer), layer.limits, BINS) };
+    const [from, to] = span(layer);
+    const scale = [...layer.limits, layer.sign].join();
+    if (counted?.field !== layer.field || counted.scale !== scale) {
+      const whole = Math.round(BINS / (to - from));
+      const counts = histogram(values(layer), layer.limits, whole).slice(from ? whole / 2 : 0, to < 1 ? whole / 2 : whole);
+      counted = { field: layer.field, scale, counts };
+    }
     const rampTop = h - RAMP * d;
     const room = Math.max(0, Math.min(rampTop - 2 * d, TALLEST * d));
     const most = Math.log1p(counted.counts.reduce((a, b) => Math.max(a, b), 1));
@@ -106,14 +129,17 @@ export function mountLegend(el: HTMLElement, signal: AbortSignal): LegendHandle 
     x.lineWidth = d;
     x.strokeRect(d / 2, rampTop + d / 2, w - d, RAMP * d - d);
     if (probe && layer.field) {
-      const at = position(valueUnder(layer.field, probe.x, probe.y, probe.size), layer.limits);
-      const px = Math.round(at * (w - d) + d / 2);
+      const at = tickAt(layer, valueUnder(layer.field, probe.x, probe.y, probe.size));
+      const px = Math.round((at ?? 0) * (w - d) + d / 2);
       const top = rampTop - room - 2 * d;
-      x.fillStyle = colour("--bg");
-      x.fillRect(px - 1.5 * d, top, 3 * d, h - top);
-      x.fillStyle = colour("--ink");
-      x.fillRect(px - d / 2, top, d, h - top);
-    }
+      if (at !== null) {
+        x.fillStyle = colour("--bg");
+        x.fillRect(px - 1.5 * d, top, 3 * d, h - top);
+        x.fillStyle = colour("--ink");
+        x.fillRect(px - d / 2, top, d, h - top);
+      }
+      el.dataset.tick = at === null ? "" : String(at); // for whoever must know from outside
+    } else delete el.dataset.tick;
     x.font = `11px ${style.fontFamily}`;
     const texts = legendWords(layer, w / d, (text) => x.measureText(text).width);
     texts.forEach((text, i) => (words[i].textContent = text));

@@ -12,6 +12,9 @@ import { mountRanks } from "./ranks";
 import type { Model } from "./models";
 import { LayerSet, pictureFrom } from "./models";
 import { nameControls } from "./named";
+import type { Photograph } from "./rows";
+import { mountRows } from "./rows";
+import { mountSave } from "./save";
 import { mountStage } from "./stage";
 import { mountScreen, mountStrip } from "./strip";
 import { mountTools } from "./tools";
@@ -45,7 +48,19 @@ function renderStage({ model, el, signal }: Context): void {
     const [undoable, redoable] = model.get("history") as [number, number];
     return model.get("editable") ? { off: model.get("off"), fill, undoable, redoable, chosen: model.get("chosen") } : null;
   };
-  const set = new LayerSet(model, () => stage.update({ layers: set.states }), signal);
+  const set = new LayerSet(model, () => stage.update({ layers: set.seen }), signal);
+  let saving: ReturnType<typeof setTimeout> | undefined;
+  /** The kernel knows zoom and place for `state`: told when they rest, not while they move. */
+  const saveView = () => {
+    clearTimeout(saving);
+    saving = setTimeout(() => {
+      const { scale, x, y } = stage.view;
+      if (!generation || signal.aborted || String(model.get("view")) === String([scale, x, y])) return;
+      model.set("view", [scale, x, y]);
+      model.save_changes();
+    }, 400);
+  };
+  signal.addEventListener("abort", () => clearTimeout(saving));
   const stage = mountStage(
     el,
     {
@@ -59,7 +74,10 @@ function renderStage({ model, el, signal }: Context): void {
     },
     {
       probe: (probe) => tell(el, "sw-probe", probe),
-      view: (info) => tell(el, "sw-view", info),
+      view: (info) => {
+        tell(el, "sw-view", info);
+        saveView();
+      },
       painted: (acks) => model.send?.({ kind: "ack", acks }),
       key: (key) => model.send?.({ kind: "key", key }),
       edit: (edit, points) => model.send?.({ kind: "edit", ...edit }, undefined, [new Float32Array(points).buffer]),
@@ -67,11 +85,7 @@ function renderStage({ model, el, signal }: Context): void {
         model.set("help", open);
         model.save_changes();
       },
-      toggle: (layer) => {
-        const owner = set.modelOf(layer);
-        owner?.set("visible", !layer.visible);
-        owner?.save_changes();
-      },
+      toggle: (layer) => set.change(layer.id, { visible: !set.modelOf(layer.id)?.get("visible") }),
       drop: (file) => void send(file),
     },
     signal,
@@ -93,7 +107,10 @@ function renderStage({ model, el, signal }: Context): void {
     const size = model.get("size") as [number, number];
     const crop = (model.get("crop").length ? model.get("crop") : null) as Crop | null;
     const shown = await pictureFrom(model.get("picture")).catch(() => null);
-    if (mine === generation && !signal.aborted) stage.update({ picture: shown, size, crop });
+    if (mine !== generation || signal.aborted) return;
+    stage.update({ picture: shown, size, crop });
+    if (mine === 1) look();
+    else saveView();
   };
   let filling = 0;
   const loadFill = async () => {
@@ -109,6 +126,11 @@ function renderStage({ model, el, signal }: Context): void {
   follow(model, ["sketch"], () => stage.answered(model.get("sketch")), signal);
   follow(model, ["picture"], () => void picture(), signal);
   follow(model, ["region_hover", "photo_opacity", "photo_saturation", "photo_visible", "label", "help"], () => stage.update(looks()), signal);
+  const look = () => {
+    const [scale, x, y] = model.get("view") as [number, number, number];
+    stage.look({ scale, x, y });
+  };
+  follow(model, ["view"], look, signal);
   follow(model, ["regions"], () => stage.update({ regions: decodeRegions(model.get("regions")) }), signal);
   hear(
     el,
@@ -170,14 +192,14 @@ function stackUnder(el: HTMLElement, onTransform: (f: (transform: string) => voi
 
 function renderLegend({ model, el, signal }: Context): void {
   const legend = mountLegend(el, signal);
-  const set = new LayerSet(model, () => legend.update(set.states), signal);
+  const set = new LayerSet(model, () => legend.update(set.seen), signal);
   hear(el, "sw-probe", (probe) => legend.setProbe(probe), signal);
   void set.load();
 }
 
 function renderReadout({ model, el, signal }: Context): void {
   const line = mountLine(el);
-  const update = () => line.update(set.states, model.get("hint"));
+  const update = () => line.update(set.seen, model.get("hint"));
   const set = new LayerSet(model, update, signal);
   hear(el, "sw-probe", (probe) => line.setProbe(probe), signal);
   follow(model, ["hint"], update, signal);
@@ -238,6 +260,29 @@ function renderFilm({ model, el, signal }: Context): void {
   void load();
 }
 
+function renderRows({ model, el, signal }: Context): void {
+  const photograph = (): Photograph => ({
+    visible: model.get("photo_visible"),
+    opacity: model.get("photo_opacity"),
+    saturation: model.get("photo_saturation"),
+  });
+  const rows = mountRows(el, {
+    colormaps: model.get("colormaps"),
+    views: model.get("views"),
+    change: (id, traits) => set.change(id, traits),
+    photograph: (changes) => {
+      for (const [name, value] of Object.entries(changes)) model.set(`photo_${name}`, value);
+      model.save_changes();
+    },
+    ask: (kind, id) => model.send?.({ kind, layer: id }),
+  });
+  const update = () => rows.update(set.states, set.seen, photograph(), model.get("pinnable"));
+  const set = new LayerSet(model, update, signal);
+  hear(el, "sw-probe", (probe) => rows.setProbe(probe), signal);
+  follow(model, ["photo_visible", "photo_opacity", "photo_saturation", "pinnable"], update, signal);
+  void set.load();
+}
+
 function renderLink({ model, el, signal }: Context): void {
   mountLink(el, () => ({ crosshair: model.get("crosshair"), zoom: model.get("zoom"), chosen: model.get("chosen") }), signal);
   nameControls(el, signal);
@@ -257,6 +302,8 @@ const RENDER: Record<string, (context: Context) => void> = {
   tools: renderTools,
   film: renderFilm,
   ranks: renderRanks,
+  rows: renderRows,
+  save: ({ model, el, signal }) => mountSave(el, model, signal),
   link: renderLink,
   strip: renderStrip,
   screen: ({ el, signal }) => mountScreen(el, signal),

@@ -2,6 +2,7 @@
 import { lutAt } from "./colormap";
 import type { Bytes } from "./decode";
 import { decodeField, decodeRegions } from "./decode";
+import { resolve } from "./resolve";
 import type { Field, LayerState, RegionMap } from "./types";
 
 /** As much of a widget model as we use (anywidget's proxy and Backbone's both have it). */
@@ -19,6 +20,8 @@ export interface Model {
 /** The heat layers that a part's trait `layers` names, followed while they change. */
 export class LayerSet {
   states: LayerState[] = [];
+  /** The same, as they are seen beside one another. */
+  seen: LayerState[] = [];
   private models: Model[] = [];
   private decoded = new WeakMap<object, { key: string; field: Field | null }>();
   private regions = new WeakMap<object, RegionMap | null>();
@@ -51,9 +54,16 @@ export class LayerSet {
     this.refresh();
   }
 
-  /** The model behind a state, to set what a key toggles. */
-  modelOf(state: LayerState): Model | undefined {
-    return this.models.find((m) => m.model_id === state.id);
+  /** The model behind a state. */
+  modelOf(id: string): Model | undefined {
+    return this.models.find((m) => m.model_id === id);
+  }
+
+  /** Changes how a layer is shown, here at once and in the kernel when it listens. */
+  change(id: string, traits: Record<string, unknown>): void {
+    const model = this.modelOf(id);
+    for (const [name, value] of Object.entries(traits)) model?.set(name, value);
+    model?.save_changes();
   }
 
   private async resolve(entry: unknown): Promise<Model | null> {
@@ -74,6 +84,7 @@ export class LayerSet {
     if (this.signal.aborted) return;
     const luts = this.part.get("luts") as Bytes | null;
     this.states = this.models.map((model) => this.state(model, luts));
+    this.seen = resolve(this.states);
     this.changed();
   };
 
@@ -97,10 +108,21 @@ export class LayerSet {
       threshold: get("threshold"),
       sign: get("sign"),
       lut: this.lut(luts, index),
+      cmap: index,
       contour: get("contour"),
       blend: get("blend"),
       order: get("order"),
       visible: get("visible"),
+      empty: get("empty"),
+      method: get("method"),
+      pinned: get("pinned"),
+      follow: get("follow"),
+      solo: get("solo"),
+      selected: get("selected"),
+      shared: get("shared"),
+      fixed: get("fixed") ?? null,
+      mass: get("mass") ?? null,
+      view: get("view"),
       stale: get("stale"),
       seq: get("seq"),
     };

@@ -8,7 +8,8 @@ import { pictureFrom } from "./models";
 import { mountStage } from "./stage";
 import { mountTools } from "./tools";
 import type { LayerState, Probe, StageState } from "./types";
-import { layerRow, photoRow } from "./page_rows";
+import { resolve } from "./resolve";
+import { mountRows } from "./rows";
 import type { FilmData } from "./page_film";
 import { mountLayerFilm } from "./page_film";
 import "./page.css";
@@ -42,6 +43,8 @@ function layerFrom(given: any, luts: Uint8Array, index: number): LayerState {
     regions: regionsFrom(given.regions),
     names: given.region_names,
     lut: lutAt(luts, given.cmap_index),
+    cmap: given.cmap_index,
+    empty: false,
     stale: false,
     seq: 1,
   };
@@ -58,9 +61,21 @@ async function start(): Promise<void> {
 
   const legend = mountLegend(place("sw-legend"), signal);
   const line = mountLine(place("sw-readout"));
-  const rows = layers.map((layer, i) =>
-    layerRow(layer, { names: data.colormaps, chosen: data.layers[i].cmap_index, luts }, () => changed()),
-  );
+  const rows = mountRows(place("sw-rows"), {
+    colormaps: data.colormaps,
+    views: [],
+    change: (id, traits) => {
+      const own = layers.find((layer) => layer.id === id)!;
+      Object.assign(own, traits);
+      if ("cmap_index" in traits) Object.assign(own, { cmap: traits.cmap_index, lut: lutAt(luts, traits.cmap_index as number) });
+      changed();
+    },
+    photograph: (looks) => {
+      Object.assign(data.photo, looks);
+      stage.update({ photoOpacity: data.photo.opacity, photoSaturation: data.photo.saturation, photoVisible: data.photo.visible });
+      changed();
+    },
+  });
   const state: StageState = {
     size: data.size,
     picture,
@@ -82,10 +97,11 @@ async function start(): Promise<void> {
       probe: (probe: Probe | null) => {
         legend.setProbe(probe);
         line.setProbe(probe);
+        rows.setProbe(probe);
       },
       view: (info) => tools.show(info),
       toggle: (layer) => {
-        const own = layers.find((l) => l.id === layer.id);
+        const own = layers.find((other) => other.id === layer.id);
         if (own) own.visible = !own.visible;
         changed();
       },
@@ -101,15 +117,13 @@ async function start(): Promise<void> {
   });
   stage.announce();
 
-  const photo = photoRow(data.photo, (looks) => stage.update(looks));
-  place("sw-rows").append(...rows.map((row) => row.el), photo);
   const changed = () => {
     // Painters keep what they made of a layer's own parts, so a shallow copy costs nothing.
-    const now = layers.map((layer) => ({ ...layer }));
+    const now = resolve(layers);
     stage.update({ layers: now });
     legend.update(now);
     line.update(now, "point at the picture to read every visible layer");
-    rows.forEach((row) => row.show());
+    rows.update(layers.map((layer) => ({ ...layer })), now, data.photo);
   };
   if (data.film) {
     const seen = data.film.seen ? await pictureFrom(bytes(data.film.seen)) : picture;

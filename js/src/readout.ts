@@ -48,7 +48,8 @@ export interface Reading {
 const ofMax = (layer: LayerState) => layer.unit === "of max";
 
 export function valueText(layer: LayerState, v: number): string {
-  if (ofMax(layer)) return plain(layer.limits[1] > 0 ? v / layer.limits[1] : v, 2);
+  const most = (layer.own ?? layer.limits)[1];
+  if (ofMax(layer)) return plain(most > 0 ? v / most : v, 2);
   return layer.signed ? withSign(v) : plain(v);
 }
 

@@ -10,7 +10,7 @@ import { drawProbe, drawRegion, drawSwipe } from "./probe";
 import { readings, spoken, tagText } from "./readout";
 import { DRAWS, Strokes, drawBrush } from "./strokes";
 import type { EditOp, LayerState, Probe, RegionMap, StageCallbacks, StageState, Tool, ViewInfo } from "./types";
-import { ordered, sides, topVisible } from "./types";
+import { ordered, sides, spokenOf, topVisible } from "./types";
 import type { View } from "./view";
 import { FIT, centreOf, panned, pixelAt, pointAt, revealed, settled, tagPlace, zoomed } from "./view";
 
@@ -94,11 +94,10 @@ export function mountStage(
     }
     const acks = state.layers.filter((l) => l.seq > 0 && l.seq !== acked.get(l.id)).map((l) => [l.id, l.seq] as [string, number]);
     for (const [id, seq] of acks) acked.set(id, seq);
-    if (acks.length) {
-      // Also for whoever must know from outside what is on screen.
-      el.dataset.painted = state.layers.map((l) => l.seq).join(" ");
-      callbacks.painted?.(acks);
-    }
+    // Also for whoever must know from outside what is on screen.
+    const painted = state.layers.map((l) => l.seq).join(" ");
+    if (state.layers.some((l) => l.seq > 0) && el.dataset.painted !== painted) el.dataset.painted = painted;
+    if (acks.length) callbacks.painted?.(acks);
     if (fading) redraw();
     return sized !== null;
   };
@@ -107,7 +106,7 @@ export function mountStage(
     const sized = fit(over);
     if (!sized) return;
     const [x, w, h, ratio] = sized;
-    const top = info.bare ? null : topVisible(state.layers);
+    const top = info.bare ? null : spokenOf(state.layers);
     if (!probe) tag.classList.remove("sw-shown");
     if (info.swipe && !info.bare) {
       const names = sides(state.layers.filter((l) => l.visible && l.field)).map((side) => side[0]?.name ?? "nothing");
@@ -277,7 +276,7 @@ export function mountStage(
       grabbing: (on) => void el.classList.toggle("sw-grabbing", on),
       bare: (on) => info.bare !== on && setInfo({ bare: on }),
       toggleTop: () => {
-        const top = ordered(state.layers).find((l) => l.field);
+        const top = ordered(state.layers).find((l) => l.field && !l.empty);
         if (top) callbacks.toggle?.(top);
       },
       toggleGrid: () => setInfo({ grid: !info.grid }),

@@ -17,6 +17,7 @@ export interface RegionMap {
   labels: Uint8Array | Uint16Array;
 }
 
+export type Blend = "auto" | "normal" | "hard-light" | "multiply" | "screen";
 export type Sign = "both" | "positive" | "negative" | "absolute";
 
 /** One heat layer: its map, what it means, how it is shown. */
@@ -39,10 +40,34 @@ export interface LayerState {
   sign: Sign;
   /** 256 colours, 768 bytes. */
   lut: Uint8Array;
+  /** The same as a place among the names of the colour maps. */
+  cmap: number;
   contour: boolean;
-  blend: "auto" | "normal" | "hard-light";
+  blend: Blend;
   order: number;
   visible: boolean;
+  /** No map: nothing is drawn, and no row is shown. */
+  empty: boolean;
+  /** The registry's name of the method. */
+  method: string;
+  /** Kept while another map is explored. */
+  pinned: boolean;
+  /** A pinned map that is computed anew for every class. */
+  follow: boolean;
+  /** Only this layer is seen. */
+  solo: boolean;
+  /** Legend and tag speak of this layer, where it is visible, instead of the uppermost one. */
+  selected: boolean;
+  /** Visible layers of one unit take the widest of their limits. */
+  shared: boolean;
+  /** Ends of the scale that a hand has set; null: as the method says. */
+  fixed: [number, number] | null;
+  /** Share of the mass that the largest values shown hold, in place of `threshold`; null: `threshold` counts. */
+  mass: number | null;
+  /** A preset of the map's reduction and sign; empty: the method's own. */
+  view: string;
+  /** The limits as the method says, in a layer that `resolve` has seen. */
+  own?: [number, number];
   stale: boolean;
   seq: number;
 }
@@ -129,7 +154,7 @@ export interface StageCallbacks {
   help?(open: boolean): void;
 }
 
-/** Uppermost first: the first visible one is what legend, tag and probe speak of. */
+/** Uppermost first. */
 export function ordered(layers: LayerState[]): LayerState[] {
   return layers
     .map((layer, i) => ({ layer, i }))
@@ -141,6 +166,11 @@ export function ordered(layers: LayerState[]): LayerState[] {
 export function sides(visible: LayerState[]): [LayerState[], LayerState[]] {
   const [first, second, ...rest] = ordered(visible);
   return [first ? [first, ...rest] : [], second ? [second, ...rest] : rest];
+}
+
+/** The layer that legend, tag and words speak of: the selected one, else the uppermost. */
+export function spokenOf(layers: LayerState[]): LayerState | null {
+  return layers.find((layer) => layer.selected && layer.visible && layer.field) ?? topVisible(layers);
 }
 
 export function topVisible(layers: LayerState[]): LayerState | null {

@@ -8,8 +8,9 @@ import { ordered, sides, topVisible } from "../src/types";
 const layer = (changes: Partial<LayerState> = {}): LayerState => ({
   id: "a", name: "Integrated Gradients", kind: "heat", field: { height: 1, width: 2, raw: Float32Array.of(-0.02, 0.5), vmin: 0, vmax: 0 },
   unit: "logit", signed: true, limits: [-0.14, 0.14], words: ["raises Egyptian cat", "lowers Egyptian cat"], regions: null,
-  before: null, after: [], opacity: 1, threshold: 0.14, sign: "both", lut: new Uint8Array(768), contour: false, blend: "auto",
-  order: 0, visible: true, stale: false, seq: 1, ...changes,
+  before: null, after: [], opacity: 1, threshold: 0.14, sign: "both", lut: new Uint8Array(768), cmap: 0, contour: false, blend: "auto",
+  order: 0, visible: true, stale: false, seq: 1, empty: false, method: "integrated_gradients", pinned: false, follow: false,
+  solo: false, selected: false, shared: false, fixed: null, mass: null, view: "", ...changes,
 });
 const cam = layer({
   id: "b", name: "Grad-CAM", unit: "of max", signed: false, limits: [0, 0.5], order: 1, words: ["evidence for Egyptian cat"],

@@ -4,6 +4,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable
 
+import torch
+
 START = 4      # measured: batches of 4 to 8 beat 1 and 50 almost everywhere on a CPU
 LARGEST = 64
 LARGEST_CPU = 8  # more only takes memory, which the system gives page by page
@@ -11,6 +13,7 @@ GAIN = 0.95    # a larger batch must cost under this share per picture to be kep
 PATIENCE = 0.2  # seconds: between batches a newer wish is heard, so a batch that takes longer is not doubled
 TWICE = 2      # batches of a size before it is judged: the first one pays for allocation and thread start
 AGAIN = 16     # batches after which the next smaller size is looked at once more: something else may have run back then
+NEVER_FITS = "out of memory with a single picture: use a smaller picture, another device, or free memory"
 
 
 class BatchSizes:
@@ -64,10 +67,20 @@ class BatchSizes:
     def too_large(self, key: Hashable, size: int) -> int:
         """Halve after running out of memory; returns the new size, ValueError when even one picture does not fit."""
         if size <= 1:
-            raise ValueError("out of memory with a single picture: use a smaller picture, another device, or free memory")
+            raise ValueError(NEVER_FITS)
         with self._lock:
             self._limit[key] = size // 2
             return size // 2
 
 
 SIZES = BatchSizes()
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out here or, since the model's own errors are chained, below."""
+    while error is not None:
+        text = str(error).lower()
+        if isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
+            return True
+        error = error.__cause__
+    return False

@@ -17,7 +17,7 @@ from ..model.folded import Folded
 from ..model.inside import Inside
 from ..model.layers import Layer, to_grid
 from ..model.outputs import wide
-from .batching import LARGEST_CPU, SIZES
+from .batching import LARGEST_CPU, SIZES, out_of_memory
 from .fast import Changes, Fast
 from .inputs import Inputs
 from .prepared import Elsewhere
@@ -131,7 +131,7 @@ class Runner:
         except (RuntimeError, ValueError) as error:
             if isinstance(error, Elsewhere):
                 self.stats.estimate = f"full forwards: {error}"
-            elif not _out_of_memory(error):
+            elif not out_of_memory(error):
                 raise
             self._whole = True
 
@@ -178,7 +178,7 @@ class Runner:
                 if self.inputs.image.is_cuda:
                     torch.cuda.synchronize(self.inputs.image.device)
             except (RuntimeError, ValueError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 size = SIZES.too_large(work, len(part))
                 continue
@@ -270,13 +270,3 @@ class Runner:
     @staticmethod
     def _evaluation(scores: Tensor, value: float | None, **kept) -> Evaluation:
         return Evaluation(scores.clone() if scores.numel() <= LARGE_OUTPUT else None, value, **kept)
-
-
-def _out_of_memory(error: BaseException | None) -> bool:
-    """Whether memory ran out here or, since the model's own errors are chained, below."""
-    while error is not None:
-        text = str(error).lower()
-        if isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
-            return True
-        error = error.__cause__
-    return False

@@ -17,6 +17,7 @@ from ..model.layers import Layer
 from ..model.outputs import call_model, read_scores
 from ..model.receptive import HIDDEN, receptive_fields
 from ..model.version import version_of
+from .batching import out_of_memory
 from .store import STORE
 
 _uids = itertools.count(1)
@@ -165,15 +166,25 @@ class Subject:
 
         What cannot take an input that wants a gradient, since it goes on in NumPy, is run again without.
         """
-        try:
-            with self.running(gradients=not self.script):
-                scores = self.scores(x.clone().requires_grad_(not self.script).clone())
-            self.differentiable = scores.requires_grad
-        except Exception:
-            self.differentiable = False
+        scores = self.try_gradient(x)
+        if scores is None:
             with self.running(gradients=False):
                 scores = self.scores(x)
         return scores.detach()
+
+    def try_gradient(self, x: Tensor) -> Tensor | None:
+        """Learn whether the scores of x `(1, C, H, W)` have a gradient; they, or None where the model fails on such an input.
+
+        A model that only ran out of memory may still have one.
+        """
+        try:
+            with self.running(gradients=not self.script):
+                scores = self.scores(x.clone().requires_grad_(not self.script).clone())
+        except Exception as error:
+            self.differentiable = self.differentiable and out_of_memory(error)
+            return None
+        self.differentiable = scores.requires_grad
+        return scores
 
     def scores(self, x: Tensor) -> Tensor:
         """Run the clone on `(N, C, H, W)` and read the scores `(N, K)` from its output."""

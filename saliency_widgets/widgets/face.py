@@ -10,7 +10,7 @@ import ipywidgets
 from .classes import ClassPanel
 from .controls import Params
 from .edits import Edit
-from .layer_rows import LayerPanel
+from .layer_rows import LayerRows
 from .layers import HeatLayer
 from .legend import Legend
 from .method import MethodPanel
@@ -36,6 +36,9 @@ class Hands:
     point: Callable[[float], None]
     edit: Callable[[Edit], None]
     file: Callable[[str, bytes], None]
+    pin: Callable[[], None]
+    unpin: Callable[[HeatLayer], None]
+    save: Callable[[str], tuple[str, bytes] | str]
     sheet: Callable[[], None]
     picture: Callable[[int], None]
     turn: Callable[[int], None]
@@ -48,7 +51,7 @@ class Face:
     """Builds the parts, holds them by name, and closes them all.
 
     `children` are the blocks for the root. `layers[0]` is the map being explored, `layers[1]` the last map of
-    another method.
+    another method; pinned ones follow.
     """
 
     def __init__(self, hands: Hands, methods: Mapping[str, Any], params: Params, *, classes: int,
@@ -56,14 +59,15 @@ class Face:
                  absent: Mapping[str, str] | None = None):
         self.layers = [HeatLayer(order=0, opacity=0.7), HeatLayer(order=1, opacity=1.0, visible=False)]
         self.stage = Stage(layers=self.layers)
-        self.legend, self.tools, self.readout = Legend(layers=self.layers), Tools(layers=self.layers), Readout(layers=self.layers)
-        self.status = StatusLine(hands.file, hands.refresh)
+        # Each part has a list of its own: one that all share would change without any of them being told.
+        self.legend, self.tools, self.readout = (part(layers=list(self.layers)) for part in (Legend, Tools, Readout))
+        self.status = StatusLine(hands.file, hands.refresh, hands.save)
         self.strip, self.sheet = Strip(hands.picture), SheetView(hands.sheet)
         self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
                                   on_point=hands.point, on_edit=hands.edit, on_sheet=hands.sheet, on_fill=hands.fill,
                                   layers=layers, default_layer=default_layer, absent=absent)
-        self.rows = LayerPanel(self.layers, ["the map", "the other map"], self.stage.canvas)
+        self.rows = LayerRows(self.stage.canvas, hands.pin, hands.unpin, layers=list(self.layers))
         self.progress = ProgressLine(hands.cancel)
         self.link = ipywidgets.jslink((self.stage.canvas, "help"), (self.status.help, "value"))
         self.stage.canvas.on_drop(hands.file)
@@ -81,6 +85,11 @@ class Face:
         foot.add_class("sw-foot")
         self.children = (self.status, self.strip, main, foot)
 
+    def show_layers(self) -> None:
+        """Let every part speak of the layers that there are now."""
+        for part in (self.stage.canvas, self.legend, self.tools, self.readout, self.rows):
+            part.layers = list(self.layers)
+
     def set_picture(self, shown: Any, seen: Any, crop: Sequence[float] | None = None) -> None:
         """Show another photograph: `shown` uint8 `(H, W, 3)` on the stage, with the crop that the model sees of it.
 
@@ -91,7 +100,7 @@ class Face:
 
     def close(self) -> None:
         """Close every widget of ours, shown or hidden, with layouts, styles, links and plots."""
-        links = [self.link] + [link for row in (*self.rows.rows, self.rows.photo) for link in row.links]
+        links = [self.link, *self.rows.links]
         links += [body.link for body in self.method.bodies.values() if hasattr(body, "link")]
         seen: set[int] = set()
         for root in (*links, *self.children, *self.layers, *self.method.hidden()):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets
@@ -10,6 +12,7 @@ import numpy as np
 import traitlets as t
 
 from ..colormaps import COLORMAPS
+from ..saliency_map import VIEWS
 from .gate import FrameGate
 
 STEPS = 65535
@@ -18,9 +21,13 @@ STEPS = 65535
 # Share of the limit below which a map is transparent, by what it is (the tail would only grey the picture).
 FLOORS = {"signed": 0.14, "unsigned": 0.04, "region": 0.0}
 
+BLENDS = ("auto", "normal", "hard-light", "multiply", "screen")
+# What a person chooses of a layer's look, and code may set, link and restore.
+LOOKS = ("visible opacity threshold mass sign cmap mode blend fixed shared view solo selected order").split()
+
 # What belongs together: these traits travel in one message, when the gate lets it through.
 FRAME = frozenset(
-    "name kind shape dtype data vmin vmax unit signed limits words regions before after stale seq".split()
+    "name method kind shape dtype data vmin vmax unit signed limits words regions before after stale empty seq".split()
 )
 
 
@@ -72,6 +79,7 @@ class HeatLayer(ipywidgets.Widget):
     _model_name = t.Unicode("WidgetModel").tag(sync=True)
 
     name = t.Unicode("", help="title, such as `Integrated Gradients`").tag(sync=True)
+    method = t.Unicode("", help="the registry's name of the method").tag(sync=True)
     kind = t.Enum(["heat", "region"], "heat", help="`region`: one value per region, hard edges").tag(
         sync=True
     )
@@ -84,7 +92,13 @@ class HeatLayer(ipywidgets.Widget):
         sync=True
     )
     signed = t.Bool(True, help="whether values below zero mean something").tag(sync=True)
-    limits = t.Tuple(t.Float(), t.Float(), default_value=(-1.0, 1.0), help="ends of the scale").tag(sync=True)
+    limits = t.Tuple(t.Float(), t.Float(), default_value=(-1.0, 1.0), help="ends of the scale as the method says").tag(
+        sync=True
+    )
+    fixed = t.Tuple(t.Float(), t.Float(), default_value=None, allow_none=True, help="ends set by hand, or None").tag(
+        sync=True
+    )
+    shared = t.Bool(False, help="visible layers of one unit that share take the widest limits").tag(sync=True)
     words = t.List(t.Unicode(), help="what a positive and a negative value mean").tag(sync=True)
     regions = t.Dict(help="kind `region`: label map {shape, dtype, data}").tag(sync=True)
     region_names = t.Dict(help="names by number, of the regions that have one").tag(sync=True)
@@ -97,6 +111,11 @@ class HeatLayer(ipywidgets.Widget):
     threshold = t.Float(FLOORS["signed"], min=0.0, max=1.0, help="share of the limit; below: clear").tag(
         sync=True
     )
+    mass = t.Float(
+        None, allow_none=True, min=0.0, max=1.0, help="show the largest values that hold this share of the mass, "
+        "in place of `threshold`; None: `threshold` counts"
+    ).tag(sync=True)
+    view = t.Enum(["", *VIEWS], "", help="preset of `SaliencyMap.heatmap`; empty: the method's own").tag(sync=True)
     sign = t.Enum(["both", "positive", "negative", "absolute"], "both", help="which values show").tag(
         sync=True
     )
@@ -104,11 +123,14 @@ class HeatLayer(ipywidgets.Widget):
     cmap_index = t.Int(0, help="the same as an index into `COLORMAPS`; what the browser reads").tag(sync=True)
     mode = t.Enum(["fill", "contour"], "fill", help="`contour`: a line at half the maximum").tag(sync=True)
     contour = t.Bool(False, help="`mode == 'contour'`; what the browser reads").tag(sync=True)
-    blend = t.Enum(["auto", "normal", "hard-light"], "auto", help="`auto`: unsigned in hard light").tag(
-        sync=True
-    )
-    order = t.Int(0, help="0 is the uppermost layer, the one that legend and probe speak of").tag(sync=True)
-    visible = t.Bool(True, help="shown at all").tag(sync=True)
+    blend = t.Enum(BLENDS, "auto", help="how it lies over the rest; `auto`: unsigned in hard light").tag(sync=True)
+    order = t.Int(0, help="0 is the uppermost layer").tag(sync=True)
+    visible = t.Bool(True, help="shown, unless another layer is `solo`").tag(sync=True)
+    solo = t.Bool(False, help="only this layer shows").tag(sync=True)
+    selected = t.Bool(False, help="legend and tag speak of it, not of the uppermost one").tag(sync=True)
+    pinned = t.Bool(False, help="kept while another map is explored").tag(sync=True)
+    follow = t.Bool(False, help="pinned: computed anew for every class that is chosen").tag(sync=True)
+    empty = t.Bool(True, help="there is no map: neither drawn nor listed").tag(sync=True)
     stale = t.Bool(False, help="a newer map is being computed: shown at 35 % of its opacity").tag(sync=True)
     seq = t.Int(0, help="number of the map; grows with each `show`").tag(sync=True)
 
@@ -124,6 +146,7 @@ class HeatLayer(ipywidgets.Widget):
         heatmap: np.ndarray,
         *,
         name: str,
+        method: str = "",
         unit: str = "logit",
         signed: bool = True,
         words: tuple[str, ...] | list[str] = (),
@@ -156,6 +179,7 @@ class HeatLayer(ipywidgets.Widget):
                 self.set_trait("data", data)
                 self.vmin, self.vmax, self.limits = vmin, vmax, limits
                 self.name, self.unit, self.signed, self.kind = name, unit, bool(signed), kind
+                self.method, self.empty = method, False
                 self.words = [str(word) for word in words]
                 self.regions = label_map(regions) if regions is not None else {}
                 self.before = None if before is None else float(before)
@@ -167,6 +191,16 @@ class HeatLayer(ipywidgets.Widget):
             if self.threshold == was:  # untouched by hand: follow what the map is
                 self.threshold = floor
             self._gate.offer()
+
+    def leave(self) -> None:
+        """Takes the map away until the next `show`; looks stay."""
+        self.visible = self.solo = self.selected = False
+        self.empty = True
+
+    def __repr__(self) -> str:
+        if self.empty:
+            return "<HeatLayer, empty>"
+        return f"<HeatLayer {self.name!r}, {' × '.join(map(str, self.shape))}{'' if self.visible else ', hidden'}>"
 
     def decode(self) -> np.ndarray:
         """The map as the browser reads it: (H, W) float64, within half a step of what was shown."""
@@ -214,6 +248,42 @@ class HeatLayer(ipywidgets.Widget):
     @t.observe("contour")
     def _flag_to_mode(self, change: Any) -> None:
         self.mode = "contour" if change.new else "fill"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A layer as it is seen beside others: everything of `layer`, with the `limits` that hold in the end."""
+
+    layer: HeatLayer
+    limits: tuple[float, float]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.layer, name)
+
+
+def seen(layers: Iterable[HeatLayer]) -> list[Seen]:
+    """The layers that show, as the browser resolves it: a solo hides the others, a shared scale is the widest one."""
+    held = [layer for layer in layers if not layer.empty]
+    alone = any(layer.solo for layer in held)
+    visible = [layer for layer in held if (layer.solo if alone else layer.visible)]
+    ends: dict[str, list[tuple[float, float]]] = {}
+    for layer in visible:
+        if layer.shared:
+            ends.setdefault(comparable(layer), []).append(layer.fixed or layer.limits)
+    widest = {key: (min(low for low, _ in both), max(high for _, high in both)) for key, both in ends.items()}
+    return [Seen(layer, widest[comparable(layer)] if layer.shared else layer.fixed or layer.limits) for layer in visible]
+
+
+def comparable(layer: HeatLayer) -> str:
+    """What layers have in common whose values can be compared: the unit, and the method where that is a share."""
+    return f"of max {layer.method}" if layer.unit == "of max" else layer.unit
+
+
+def mass_cut(values: np.ndarray, share: float) -> float:
+    """The smallest size in the smallest set of largest values that holds `share` (0..1) of the mass; as in the browser."""
+    sizes = np.sort(np.abs(np.where(np.isfinite(values), values, 0.0)).ravel())[::-1]
+    sums = np.cumsum(sizes)
+    return float(sizes[np.searchsorted(sums, share * sums[-1])])
 
 
 def _floor(signed: bool, kind: str) -> float:

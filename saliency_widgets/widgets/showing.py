@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
 
 OPACITY = {"path": 0.9, "cam": 0.7, "cut": 0.75}  # what each family looks best with; a hand's choice stays
+SIGNED_VIEWS = ("signed", "shap")
 STANDARD_COLOURS = {True: "signed", False: "magma"}
 
 
@@ -37,28 +38,40 @@ def meaning(map: SaliencyMap, subject: str) -> list[str]:
     return [f"raises {subject}", f"lowers {subject}"]
 
 
-def put(layer: HeatLayer, map: SaliencyMap, subject: str = "", words: list[str] | None = None) -> None:
-    """Show a map on a layer, in the standard colours of its kind unless others were chosen.
+def put(layer: HeatLayer, map: SaliencyMap, subject: str = "", words: list[str] | None = None, name: str = "") -> None:
+    """Show a map on a layer, as its `view` says, in the standard colours of its kind unless others were chosen.
 
-    `subject` is what it speaks of, by default the map's class; `words` says outright what the signs mean.
+    `subject` is what it speaks of, by default the map's class; `words` says outright what the signs mean; `name` is what
+    the layer is called, by default as its method.
     """
-    signed = is_signed(map)
-    if layer.cmap == STANDARD_COLOURS[not signed]:
+    view = layer.view
+    signed = view in SIGNED_VIEWS if view else is_signed(map)
+    if layer.signed != signed and layer.cmap == STANDARD_COLOURS[layer.signed]:
         layer.cmap = STANDARD_COLOURS[signed]
     regions = {}
     if map.region_scores is not None and map.regions is not None:
         after = () if "film" in map.details else map.details.get("after", ())  # a film's is one number
         regions = {"regions": map.regions, "before": map.details.get("before"), "after": after}
-    heat, limits = map.heatmap(size=map.size, sign=map.default_sign), None
+    subject, how = subject or map.label, {"view": view} if view else {"sign": map.default_sign}
+    heat, limits = map.heatmap(size=map.size, **how), None
     if map.crop is not None:  # what the model does not see does not stretch the colours
-        limits = default_limits(map.unplaced.heatmap(size=map.input_size, sign=map.default_sign), signed)
-    layer.show(heat, name=map.title, unit=map.unit if signed else "of max", signed=signed, limits=limits,
-               words=words or meaning(map, subject or map.label), **regions)
+        limits = default_limits(map.unplaced.heatmap(size=map.input_size, **how), signed)
+    layer.show(heat, name=name or map.title, method=map.method, unit=map.unit if signed else "of max", signed=signed,
+               limits=limits, words=viewed(view, map, subject) if view else words or meaning(map, subject), **regions)
+
+
+def viewed(view: str, map: SaliencyMap, subject: str) -> list[str]:
+    """What the values of a preset say."""
+    if view in SIGNED_VIEWS:
+        return [f"raises {subject}", f"lowers {subject}"] if map.signed else [f"more {map.unit}", f"less {map.unit}"]
+    sizes = {"simonyan": "size in the largest channel", "pair": "sum of the channels' sizes"}
+    return [sizes.get(view, f"evidence for {subject}")]
 
 
 def clear(layer: HeatLayer, size: tuple[int, int]) -> None:
     """Show nothing until the first map of another picture `(H, W)` is there."""
-    layer.show(np.zeros(size, np.float32), name=layer.name, unit=layer.unit, signed=layer.signed, words=layer.words)
+    layer.show(np.zeros(size, np.float32), name=layer.name, method=layer.method, unit=layer.unit, signed=layer.signed,
+               words=layer.words)
     layer.stale = True
 
 
@@ -69,12 +82,20 @@ def begin(layer: HeatLayer, family: str, map: SaliencyMap) -> None:
     """
     layer.opacity = OPACITY.get(family, 0.9)
     layer.contour = False
+    layer.fixed, layer.view = None, ""  # another method has other units
     layer.visible = not ("picture" in map.details and map.signed)
 
 
-def keep_below(layer: HeatLayer, map: SaliencyMap, family: str, words: list[str]) -> None:
-    """Keep the last map of another method, with its `words`: as a contour over a path's map, else hidden."""
-    put(layer, map, words=list(words))
+def keep_below(layer: HeatLayer, map: SaliencyMap, family: str, subject: str) -> None:
+    """Keep the last map of another method, of its `subject`: as a contour over a path's map, else hidden."""
+    layer.view = ""
+    put(layer, map, subject)
     layer.opacity = 1.0
     layer.contour = not is_signed(map) and family != "cam"
     layer.visible = family == "path" and not is_signed(map)
+
+
+def colour(layer: HeatLayer, view: str) -> None:
+    """The colours that people know a preset by; the standard ones for the method's own view."""
+    if view or layer.cmap in ("grey", *STANDARD_COLOURS.values()):
+        layer.cmap = "grey" if view == "pair" else STANDARD_COLOURS[layer.signed]

@@ -73,6 +73,8 @@ class PictureCanvas(Part):
     photo_opacity = t.Float(1.0, min=0.0, max=1.0, help="opacity of the photograph").tag(sync=True)
     photo_saturation = t.Float(1.0, min=0.0, max=1.0, help="1 colour, 0.4 muted, 0 grey").tag(sync=True)
     photo_visible = t.Bool(True, help="whether the photograph shows").tag(sync=True)
+    view = t.Tuple(t.Float(), t.Float(), t.Float(), default_value=(1.0, 0.0, 0.0),
+                   help="zoom, and the picture's left and upper edge in shares of the stage; set by both sides").tag(sync=True)
     swipe = t.Bool(False, help="two layers side by side, split where the pointer is; to begin with").tag(sync=True)
     help = t.Bool(False, help="the list of keys lies over the picture; set by both sides").tag(sync=True)
     crop = t.List(

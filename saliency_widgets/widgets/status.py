@@ -3,12 +3,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
+from typing import Any
 
 import ipywidgets
+import traitlets as t
 
 from .controls import named
+from .part import Part
 from .strip import Screen
-from .words import duration
+from .words import duration, sentence
+
+TYPES = {"png": "image/png", "map": "image/png", "sheet": "image/png", "html": "text/html", "npz": "application/octet-stream"}
 
 
 def flag(widget: ipywidgets.DOMWidget, name: str, on: bool) -> None:
@@ -16,14 +21,41 @@ def flag(widget: ipywidgets.DOMWidget, name: str, on: bool) -> None:
     (widget.add_class if on else widget.remove_class)(name)
 
 
+class SaveMenu(Part):
+    """Files and code out of the Explorer: `on_save(what)` gives (name, bytes) of a file, a text for code."""
+
+    role = t.Unicode("save").tag(sync=True)
+
+    def __init__(self, on_save: Callable[[str], tuple[str, bytes] | str], **kwargs: Any):
+        super().__init__(**kwargs)
+        self._on_save = on_save
+        self.on_msg(self._receive)
+
+    def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
+        what = content.get("what") if isinstance(content, dict) else None
+        if what not in (*TYPES, "code"):
+            return self.send({"kind": "error", "words": f"nothing is saved as {what!r}"})
+        try:
+            found = self._on_save(what)
+        except Exception as error:  # said where it was asked for
+            return self.send({"kind": "error", "words": sentence(error)})
+        if isinstance(found, str):
+            self.send({"kind": "code", "code": found})
+        else:
+            self.send({"kind": "file", "name": found[0], "type": TYPES[what]}, [found[1]])
+
+
 class StatusLine(ipywidgets.HBox):
     """Model, device, backend and preprocessing, or, in their place, one error with the way out.
 
-    `on_file(name, bytes)` hears an upload, `on_refresh()` the wish to evaluate everything again.
+    `on_file(name, bytes)` hears an upload, `on_refresh()` the wish to evaluate everything again, `on_save(what)` the wish
+    for a file or for code.
     """
 
-    def __init__(self, on_file: Callable[[str, bytes], None], on_refresh: Callable[[], None]):
+    def __init__(self, on_file: Callable[[str, bytes], None], on_refresh: Callable[[], None],
+                 on_save: Callable[[str], tuple[str, bytes] | str]):
         self._on_file = on_file
+        self.save = SaveMenu(on_save)
         self.text = ipywidgets.HTML()
         self.text.add_class("sw-status-text")
         self.details = ipywidgets.ToggleButton(description="details", layout={"display": "none"})
@@ -43,7 +75,7 @@ class StatusLine(ipywidgets.HBox):
         for button in (self.upload, self.refresh, self.help):
             button.add_class("sw-icon")
         self.screen = Screen()
-        super().__init__([self.text, self.details, self.more, self.upload, self.refresh, self.screen, self.help])
+        super().__init__([self.text, self.details, self.more, self.upload, self.refresh, self.save, self.screen, self.help])
         self.add_class("sw-status")
 
     def show(self, name: str, facts: str, tip: str = "") -> None:

@@ -53,9 +53,9 @@ def slide(slider: str, share: float, value: str, handle: int = 0, grip: str = ""
         root = page.locator(f".sw-explorer {slider}").first
         if open_menu:
             page.locator(f".sw-explorer {open_menu}").first.click()
-        handles = root.locator(".noUi-handle")
+        handles = root.locator(".noUi-handle, .sw-handle")
         held = root.locator(grip).first if grip else handles.nth(handle)
-        width = root.locator(".noUi-base").bounding_box()["width"]
+        width = root.locator(".noUi-base, .sw-slider-track").bounding_box()["width"]
         notebook.drag(held, share * width, MOVES, PAUSE)
         stand = [float(handles.nth(i).get_attribute("aria-valuetext")) for i in range(handles.count())]
         if open_menu:
@@ -205,7 +205,7 @@ CONTROLS = (
     Control("opacity", "opacity of a layer", "grad_cam", slide(".sw-layer .sw-opacity", -0.6, f"{LAYER}.opacity"),
             f"{LAYER}.opacity = 0.7", "look"),
     Control("threshold", "threshold of a layer", "grad_cam",
-            slide(".sw-layer .sw-pop .widget-slider", 0.5, f"{LAYER}.threshold", open_menu=".sw-layer .sw-menu"),
+            slide(".sw-layer .sw-threshold", 0.5, f"{LAYER}.threshold", open_menu=".sw-layer .sw-more"),
             f"{LAYER}.threshold, {LAYER}.opacity = 0.04, 0.7", "look"),
     Control("hover", "pointer over the picture: readout", "grad_cam", point, sight="probe", last="pointermove"),
     Control("zoom", "wheel over the picture: zoom", "grad_cam", wheel, sight="look", last="wheel"),

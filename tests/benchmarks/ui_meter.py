@@ -32,7 +32,7 @@ METER = """
   }, {capture: true});
   window.addEventListener("pointerdown", (event) => {
     slider?.disconnect();
-    const held = event.target.closest?.(".noUi-target");
+    const held = event.target.closest?.(".noUi-target, .sw-slider");
     slider = held && new MutationObserver(() => note("slid", moved));
     if (held) slider.observe(held, {attributeFilter: ["aria-valuetext"], subtree: true});
   }, {capture: true});

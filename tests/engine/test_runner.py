@@ -59,6 +59,25 @@ def test_a_picture_that_never_fits_says_so(monkeypatch):
         Session(Never(), tensor()).map("leave_one_out", grid=2)
 
 
+@pytest.mark.parametrize("fitting", [0, 1])
+def test_memory_that_ends_at_set_up_says_so_or_leaves_gradients_open(monkeypatch, fitting):
+    class Tight(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            Tight.calls += 1
+            if Tight.calls > fitting and Tight.calls < fitting + 2:
+                raise RuntimeError("CUDA out of memory. Tried to allocate")
+            return x.mean((2, 3))
+
+    monkeypatch.setattr(runner_module, "SIZES", BatchSizes())
+    if not fitting:
+        with pytest.raises(ValueError, match="single picture"):
+            Session(Tight(), tensor())
+    else:  # the look for a gradient did not fit: there is one all the same
+        assert np.abs(Session(Tight(), tensor()).map("gradient").values).max() > 0
+
+
 def run(sizes, seconds, batches):
     """Let batches of the size asked for take what `seconds` says; returns the sizes."""
     asked = []

@@ -8,10 +8,11 @@ from saliency_widgets.widgets import showing
 from saliency_widgets.widgets.cam import choose_frames
 from saliency_widgets.widgets.classes import ClassPanel
 from saliency_widgets.widgets.face import close_tree
-from saliency_widgets.widgets.layer_rows import LayerRow, ramp
+from saliency_widgets.widgets.layer_rows import PHOTO, LayerRows
 from saliency_widgets.widgets.layers import HeatLayer
 from saliency_widgets.widgets.pictures import faded, paint_signed, paint_size, png
-from saliency_widgets.widgets.status import ProgressLine, StatusLine
+from saliency_widgets.widgets.stage import PictureCanvas
+from saliency_widgets.widgets.status import ProgressLine, SaveMenu, StatusLine
 
 
 def a_map(values, **changes):
@@ -42,7 +43,7 @@ def test_the_chosen_class_is_marked_and_none_is_invented():
 
 
 def test_errors_take_the_place_of_the_facts_and_are_escaped():
-    line = StatusLine(lambda *_: None, lambda: None)
+    line = StatusLine(lambda *_: None, lambda: None, lambda what: what)
     line.show("net", " · cpu", "as given")
     assert "· cpu" in line.text.value and "sw-error" not in line._dom_classes
     line.error("bad <b>label</b>", "Traceback <x>")
@@ -60,18 +61,26 @@ def test_progress_says_count_and_time_left():
     assert line.bar.value == 0 and line.count.value == ""
 
 
-def test_a_layer_row_is_linked_in_the_browser():
-    layer = HeatLayer()
-    row = LayerRow(layer, "the map")
-    linked = {(link.source[1], link.target[1]) for link in row.links}
-    assert linked == {("visible", "value"), ("opacity", "value"), ("contour", "value"), ("cmap_index", "index"),
-                      ("threshold", "value"), ("name", "value")}
-    assert row.layout.visibility == "hidden"
-    layer.show(np.eye(4), name="Grad-CAM")
-    assert row.layout.visibility == "visible" and row.opacity.tooltip == "opacity of Grad-CAM"
-    layer.cmap = "viridis"
-    assert 'title="viridis"' in row.ramp.value and row.ramp.value.count("rgb(") == 16
-    assert ramp("signed").count("/ 1.00") == 2
+def test_the_layer_list_asks_and_ignores_what_is_malformed():
+    heard, canvas, layers = [], PictureCanvas(), [HeatLayer(), HeatLayer(pinned=True)]
+    rows = LayerRows(canvas, lambda: heard.append("pin"), heard.append, layers=layers)
+    assert {(link.source[1], link.target[1]) for link in rows.links} == {(name, name) for name in PHOTO}
+    for content in ({"kind": "pin"}, {"kind": "unpin", "layer": layers[1].model_id}, {"kind": "unpin", "layer": "none"},
+                    {"kind": []}, 3):
+        rows._handle_custom_msg(content, [])
+    assert heard == ["pin", layers[1]]
+    assert "signed" in rows.views and rows.layers == layers
+
+
+def test_the_save_menu_sends_files_code_and_errors():
+    sent = []
+    menu = SaveMenu(lambda what: {"code": "m = 1", "png": ("a.png", b"123")}[what])
+    menu.send = lambda content, buffers=None: sent.append((content, buffers))
+    for what in ("code", "png", "npz", "exe"):
+        menu._handle_custom_msg({"kind": "save", "what": what}, [])
+    assert sent[0] == ({"kind": "code", "code": "m = 1"}, None)
+    assert sent[1] == ({"kind": "file", "name": "a.png", "type": "image/png"}, [b"123"])
+    assert [content["kind"] for content, _ in sent[2:]] == ["error", "error"]
 
 
 def test_what_a_sign_means():
