@@ -220,7 +220,8 @@ def test_cancel_stops_and_the_explorer_goes_on():
     while ex.session.stats.forward_samples < 5:
         time.sleep(0.01)
     ex.face.stage.canvas._on_key("Escape")
-    assert ex.wait(5) and "leave_one_out" not in ex.maps and not ex.face.layers[0].stale
+    assert ex.wait(5) and not ex.face.layers[0].stale
+    assert "leave_one_out" not in ex.maps or not ex.maps["leave_one_out"].final, "on a slow machine a preview may be there"
     assert ex.face.method.body.children == (ex.face.method.rows["cut"],)
     ex.session.subject.clone.pause = 0.0
     ex.method = "gradient"

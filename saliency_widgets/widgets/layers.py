@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 import traitlets as t
+from anywidget import AnyWidget
 
 from ..colormaps import COLORMAPS
 from ..saliency_map import VIEWS
@@ -76,7 +77,11 @@ class HeatLayer(ipywidgets.Widget):
     `visible`, …) works in the browser without the kernel and may be linked there to controls.
     """
 
-    _model_name = t.Unicode("WidgetModel").tag(sync=True)
+    # A model of anywidget's without a view: a plain one loses its bytes when a notebook is saved with its state.
+    _model_name = t.Unicode("AnyModel").tag(sync=True)
+    _model_module = t.Unicode("anywidget").tag(sync=True)
+    _model_module_version = t.Unicode(AnyWidget._model_module_version.default_value).tag(sync=True)
+    _esm = t.Unicode("export default {}").tag(sync=True)
 
     name = t.Unicode("", help="title, such as `Integrated Gradients`").tag(sync=True)
     method = t.Unicode("", help="the registry's name of the method").tag(sync=True)
