@@ -1,7 +1,6 @@
 """What `Explorer.save` writes: a stand-alone page, a picture, the raw maps. Each is read off what is shown."""
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import json
@@ -17,11 +16,10 @@ from PIL import Image
 
 from .colormaps import COLORMAPS, luts
 from .methods.registry import find
+from .page_choices import base64_of, class_choices, film_of, path_frames
 from .saliency_map import SaliencyMap
 from .saved_cut import SwitchedOff, switched_off
-from .widgets.cam import choose_frames, layer_title
-from .widgets.layers import HeatLayer, encode, seen
-from .widgets.stage import encode_picture
+from .widgets.layers import HeatLayer, seen
 from .widgets.words import evidence
 
 if TYPE_CHECKING:
@@ -167,40 +165,11 @@ def save_png(explorer: "Explorer", path: str | Path, width: int = 896) -> Path:
 # ---- HTML
 
 
-def base64_of(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
 def packed_regions(regions: Mapping[str, Any]) -> dict[str, Any] | None:
     """A label map as the page reads it; None for none."""
     if not regions:
         return None
     return {"shape": list(regions["shape"]), "dtype": regions["dtype"], "data": base64_of(bytes(regions["data"]))}
-
-
-def film_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any] | None:
-    """The maps of all network layers behind the first shown map that has them; None where none has."""
-    for index, pair in enumerate(pairs):
-        maps = pair.map.details.get("maps") or {}
-        body = explorer.face.method.bodies.get(pair.map.method)
-        known = getattr(body, "layers", {})
-        names = [name for name in known if name in maps]
-        if not names:
-            continue
-        default = getattr(body, "default", None)
-        chosen = pair.map.details.get("layer") or pair.map.params.get("layer") or default
-        if chosen not in names:
-            continue
-        thumbs = choose_frames(names, default, chosen)
-        frames = []
-        for name in names:
-            dtype, data, low, high = encode(np.asarray(maps[name]))
-            frames.append({"name": name, "title": layer_title(known[name]), "shape": list(np.shape(maps[name])), "dtype": dtype,
-                           "data": base64_of(data), "vmin": low, "vmax": high})
-        picture = explorer.session.picture
-        place = {} if picture.photo is None else {"crop": picture.photo.crop, "seen": base64_of(encode_picture(picture.seen))}
-        return {"layer": index, "chosen": chosen, "frames": frames, "thumbs": thumbs, **place}
-    return None
 
 
 def page_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any]:
@@ -215,7 +184,9 @@ def page_data(explorer: "Explorer", pairs: list[Shown]) -> dict[str, Any]:
         "photo": {"opacity": canvas.photo_opacity, "saturation": canvas.photo_saturation, "visible": canvas.photo_visible},
         "regions": packed_regions(canvas.regions), "region_hover": canvas.region_hover,
         "off": list(canvas.off) if canvas.editable else [], "fill": base64_of(canvas.fill) if canvas.off else "",
-        "luts": base64_of(luts()), "colormaps": list(COLORMAPS), "layers": layers, "film": film_data(explorer, pairs),
+        "luts": base64_of(luts()), "colormaps": list(COLORMAPS), "layers": layers,
+        "target": pairs[0].map.target, "film": film_of(explorer, pairs),
+        "classes": class_choices(explorer, pairs), "path": path_frames(explorer, pairs[0]),
     }
 
 
@@ -226,7 +197,7 @@ def class_rows(explorer: "Explorer", target: int | None, found: "WhatIf | None" 
     without = None if found is None else found.probabilities
     after = {} if without is None else {index: f" → {without[index]:.2f}" for index, *_ in rows}
     return "".join(
-        f'<div class="sw-class{" sw-on" if index == target else ""}{" sw-changed" if after else ""}">'
+        f'<div class="sw-class{" sw-on" if index == target else ""}{" sw-changed" if after else ""}" data-class="{index}">'
         f'<span title="{escape(label)}">{escape(label)}</span>'
         '<svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="{100 * p / most:.2f}" height="8"/></svg>'
@@ -262,8 +233,8 @@ style-src 'sha256-{style_hash}'; img-src data: blob:; base-uri 'none'; form-acti
 <div class="sw-part sw-legend" id="sw-legend"></div><div class="sw-part sw-tools" id="sw-tools"></div></div>
 <div class="sw-panel">
 <section><h2>which class?</h2>{classes}</section>
-<section><h2>by which method?</h2>{made}</section>
-{film}<section><h2>shown how?</h2><div id="sw-rows"></div></section>
+<section><h2>by which method?</h2><div id="sw-made">{made}</div></section>
+{path}{film}<section><div id="sw-rows"></div></section>
 </div>
 </div>
 <footer><div class="sw-part sw-readout" id="sw-readout"></div></footer>
@@ -274,12 +245,17 @@ style-src 'sha256-{style_hash}'; img-src data: blob:; base-uri 'none'; form-acti
 </body>
 </html>
 """
+PATH = ('<section><h2>along the path</h2><div class="sw-part sw-along" id="sw-path"></div></section>\n')
 FILM = ('<section><div class="sw-which"><h2>which layer?</h2><span class="sw-param" id="sw-film-menu"></span></div>'
         '<div class="sw-part sw-film" id="sw-film"></div></section>\n')
 
 
 def save_html(explorer: "Explorer", path: str | Path) -> Path:
-    """Write one page that needs neither kernel nor network: hover, layers, colours and all Grad-CAM layers work."""
+    """Write one page that needs neither kernel nor network.
+
+    Hover, layers, colours and all Grad-CAM layers work; so do other classes where their maps cost little or nothing, and the
+    path of Integrated Gradients and its relatives.
+    """
     pairs = shown(explorer)
     data = page_data(explorer, pairs)
     # Neither the data nor the script may end its element early.
@@ -289,8 +265,7 @@ def save_html(explorer: "Explorer", path: str | Path) -> Path:
     sha = {name: base64_of(hashlib.sha256(text.encode()).digest()) for name, text in (("script", script), ("style", style))}
     first, cut = pairs[0], switched_off(explorer)
     picture = explorer.session.picture
-    about = [f"{first.map.title} of {first.subject}",
-             picture.description + (" (assumed)" if picture.assumed else ""),
+    about = [picture.description + (" (assumed)" if picture.assumed else ""),
              *([picture.photo.note] if picture.photo else []), *picture.notes]
     page = PAGE.format(
         script_hash=sha["script"], style_hash=sha["style"], script=script, style=style, data=packed,
@@ -298,6 +273,7 @@ def save_html(explorer: "Explorer", path: str | Path) -> Path:
         title=escape(f"{first.map.title} of {first.subject} – {explorer.session.name}"),
         model=escape(explorer.session.name), about=escape(" · ".join(about)),
         classes=class_rows(explorer, first.map.target, cut.found if cut else None),
-        made="".join(made_block(pair, cut if pair is first else None) for pair in pairs), film=FILM if data["film"] else "")
+        made="".join(made_block(pair, cut if pair is first else None) for pair in pairs), film=FILM if data["film"] else "",
+        path=PATH if data["path"] else "")
     Path(path).write_text(page, "utf-8", newline="\n")
     return Path(path)

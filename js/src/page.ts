@@ -10,8 +10,13 @@ import { mountTools } from "./tools";
 import type { LayerState, Probe, StageState } from "./types";
 import { resolve } from "./resolve";
 import { mountRows } from "./rows";
+import type { ClassData } from "./page_classes";
+import { mountClasses } from "./page_classes";
 import type { FilmData } from "./page_film";
 import { mountLayerFilm } from "./page_film";
+import type { PathData } from "./page_path";
+import { mountPath } from "./page_path";
+import { element } from "./dom";
 import "./page.css";
 
 type Packed<T> = Omit<T, "data"> & { data: string };
@@ -29,7 +34,10 @@ interface PageData {
   luts: string;
   colormaps: string[];
   layers: any[];
+  target: number | null;
   film: FilmData | null;
+  classes: ClassData[];
+  path: PathData | null;
 }
 
 const bytes = (text: string) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -125,10 +133,50 @@ async function start(): Promise<void> {
     line.update(now, "point at the picture to read every visible layer");
     rows.update(layers.map((layer) => ({ ...layer })), now, data.photo);
   };
-  if (data.film) {
-    const seen = data.film.seen ? await pictureFrom(bytes(data.film.seen)) : picture;
-    mountLayerFilm(data.film, layers[data.film.layer], seen, data.size, bytes, changed, signal);
-  }
+  const seen = data.film?.seen ? await pictureFrom(bytes(data.film.seen)) : picture;
+  const section = (id: string) => document.getElementById(id)?.closest("section");
+  let chosen = new AbortController(); // ends what belongs to the class that was shown
+  const parts = (film: FilmData | null | undefined, path: PathData | null) => {
+    chosen.abort();
+    chosen = new AbortController();
+    for (const [id, there] of [["sw-film", film], ["sw-path", path]] as const) section(id)?.toggleAttribute("hidden", !there);
+    if (film) mountLayerFilm(film, layers[film.layer], seen, data.size, bytes, changed, chosen.signal);
+    if (path) mountPath(path, place("sw-path"), layers[0], bytes, changed, chosen.signal);
+  };
+  const hidden = new Map<number, boolean>(); // layers without a map of the chosen class, and whether they were shown
+  const originals = layers.map((layer) => ({ ...layer }));
+  const made = [...place("sw-made").childNodes];
+  const block = (lines: string[]) =>
+    element("div", "sw-made", {}, element("h3", "", {}, lines[0]), ...lines.slice(1).map((line) => element("p", "", {}, line)));
+  mountClasses(
+    data.classes,
+    data.target ?? -1,
+    (entry) => {
+      layers.forEach((layer, i) => {
+        const given = entry.layers?.[i];
+        if (given === null) return;
+        const first = originals[i];
+        if (given === false) {
+          if (!hidden.has(i)) hidden.set(i, layer.visible);
+          layer.visible = false;
+          return;
+        }
+        if (hidden.has(i)) layer.visible = hidden.get(i)!;
+        hidden.delete(i);
+        const fresh = given ? layerFrom({ ...data.layers[i], ...given }, luts, i) : first;
+        // What a hand changed about how the layer looks stays.
+        const { field, limits, words, unit, signed, kind, regions, before, after, name, names } = fresh;
+        Object.assign(layer, { field, words, unit, signed, kind, regions, before, after, name, names }, layer.fixed ? {} : { limits });
+        layer.seq += 1;
+      });
+      place("sw-made").replaceChildren(...(entry.made ? [block(entry.made)] : made));
+      const own = entry.target === data.target;
+      parts(own ? data.film : entry.film, own ? data.path : null);
+      changed();
+    },
+    signal,
+  );
+  parts(data.film, data.path);
   changed();
   document.documentElement.dataset.ready = "true";
 }

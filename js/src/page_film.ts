@@ -86,9 +86,10 @@ export function mountLayerFilm(
     for (const v of values.raw) small.push(values.vmax > 0 ? Math.round((255 * v) / values.vmax) : 0);
   }
   const shown = Uint8Array.from(small);
+  const place = document.getElementById("sw-film-menu")!;
   const menu = element("select", "", { "aria-label": "layer of the network" });
   menu.append(...data.frames.map((f) => element("option", "", { value: f.name }, f.name)));
-  document.getElementById("sw-film-menu")!.replaceChildren(menu);
+  place.replaceChildren(menu);
 
   let chosen = data.chosen;
   const film = mountFilm(document.getElementById("sw-film")!, (i) => choose(data.thumbs[i]), signal);

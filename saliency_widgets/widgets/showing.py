@@ -1,7 +1,7 @@
 """How a map goes onto a heat layer: what is drawn, in which colours, and what its signs mean in words."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,10 +44,16 @@ def put(layer: HeatLayer, map: SaliencyMap, subject: str = "", words: list[str] 
     `subject` is what it speaks of, by default the map's class; `words` says outright what the signs mean; `name` is what
     the layer is called, by default as its method.
     """
-    view = layer.view
+    drawn = drawing(map, layer.view, subject, words, name)
+    if layer.signed != drawn["signed"] and layer.cmap == STANDARD_COLOURS[layer.signed]:
+        layer.cmap = STANDARD_COLOURS[drawn["signed"]]
+    layer.show(**drawn)
+
+
+def drawing(map: SaliencyMap, view: str = "", subject: str = "", words: list[str] | None = None,
+            name: str = "") -> dict[str, Any]:
+    """What `HeatLayer.show` takes to show a map."""
     signed = view in SIGNED_VIEWS if view else is_signed(map)
-    if layer.signed != signed and layer.cmap == STANDARD_COLOURS[layer.signed]:
-        layer.cmap = STANDARD_COLOURS[signed]
     regions = {}
     if map.region_scores is not None and map.regions is not None:
         after = () if "film" in map.details else map.details.get("after", ())  # a film's is one number
@@ -56,8 +62,8 @@ def put(layer: HeatLayer, map: SaliencyMap, subject: str = "", words: list[str] 
     heat, limits = map.heatmap(size=map.size, **how), None
     if map.crop is not None:  # what the model does not see does not stretch the colours
         limits = default_limits(map.unplaced.heatmap(size=map.input_size, **how), signed)
-    layer.show(heat, name=name or map.title, method=map.method, unit=map.unit if signed else "of max", signed=signed,
-               limits=limits, words=viewed(view, map, subject) if view else words or meaning(map, subject), **regions)
+    return dict(heatmap=heat, name=name or map.title, method=map.method, unit=map.unit if signed else "of max", signed=signed,
+                limits=limits, words=viewed(view, map, subject) if view else words or meaning(map, subject), **regions)
 
 
 def viewed(view: str, map: SaliencyMap, subject: str) -> list[str]:
