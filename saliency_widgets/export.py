@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"
 # What of a heat layer the page needs as it is; `data` and `regions` travel as base64.
 TRAITS = ("name kind shape dtype vmin vmax unit signed limits words before after opacity threshold sign cmap_index contour "
-          "blend order visible region_names").split()
+          "blend order visible region_names region_word").split()
 
 
 @dataclass(frozen=True)

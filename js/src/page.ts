@@ -41,6 +41,7 @@ function layerFrom(given: any, luts: Uint8Array, index: number): LayerState {
     field: decodeField(given.shape, given.dtype, bytes(given.data), given.vmin, given.vmax),
     regions: regionsFrom(given.regions),
     names: given.region_names,
+    regionWord: given.region_word,
     lut: lutAt(luts, given.cmap_index),
     stale: false,
     seq: 1,
