@@ -297,7 +297,8 @@ class Cutting:
         chosen = self._chosen if self._chosen is not None else self._shown[0].details.get("region")
         if chosen is not None and chosen >= len(regions):  # of a map of other regions
             chosen = None
-        canvas.show_cut(regions.labels, regions.off, (regions.undoable, regions.redoable), chosen)
+        canvas.show_cut(regions.labels, regions.off, (regions.undoable, regions.redoable), chosen,
+                        "choose" if method == PAIRED else "off / on")
         self.face.method.bodies[method].choose(chosen, regions.names.get(chosen, ""))
 
     def _show_fill(self, method: str, regions: LiveRegions) -> None:

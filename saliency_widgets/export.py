@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"
 # What of a heat layer the page needs as it is; `data` and `regions` travel as base64.
 TRAITS = ("name kind shape dtype vmin vmax unit signed limits words before after opacity threshold sign cmap_index contour "
-          "blend order visible region_names method pinned follow solo selected shared fixed mass view").split()
+          "blend order visible region_names region_word method pinned follow solo selected shared fixed mass view").split()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
 """Interactions in the Explorer: from the menu of a region, by clicks on the stage, in code, and while regions are edited."""
+import json
+
 import numpy as np
 import pytest
 
@@ -110,3 +112,22 @@ def test_another_method_begins_without_a_chosen_region(cut):
     cut.params["lime"].n = 20
     cut.method = "lime"
     assert cut.wait() and cut.face.stage.canvas.chosen == -1 and body(cut).region is None
+
+
+@pytest.mark.parametrize("method, word", [
+    ("leave_one_out", "drop"), ("interactions", "with region 5"), ("lime", "coefficient"), ("kernel_shap", "share"),
+    ("greedy_order", "in its turn"), ("xrai", "density")])
+def test_the_readout_says_what_a_region_s_value_is_here_and_in_a_saved_page(ex, tmp_path, method, word):
+    if ex.params[method].has_trait("grid"):
+        ex.params[method].grid = 3
+    if method == "interactions":
+        ex.params[method].region = 5
+    if method in ("lime", "kernel_shap"):
+        ex.params[method].n = 220
+    ex.method = method
+    assert ex.wait(60) and ex.error == "" and ex._shown[0].method == method
+    assert ex.face.layers[0].region_word == word
+    page = ex.save(tmp_path / "page.html").read_text("utf-8")
+    data = json.loads(page.split('id="sw-data">')[1].split("</script>")[0])
+    assert data["layers"][0]["region_word"] == word
+    assert ex.face.stage.canvas.click == ("choose" if method == "interactions" else "off / on")

@@ -25,6 +25,8 @@ const EDITS: Record<string, EditOp> = {
   ">": "grow",
   "<": "shrink",
   f: "finer",
+  F: "coarser",
+  i: "interactions",
   n: "choose",
 };
 

@@ -12,6 +12,7 @@ import { mountRanks } from "./ranks";
 import type { Model } from "./models";
 import { LayerSet, pictureFrom } from "./models";
 import { nameControls } from "./named";
+import { focusName, leaveMenu } from "./region_menu";
 import type { Photograph } from "./rows";
 import { mountRows } from "./rows";
 import { mountSave } from "./save";
@@ -46,7 +47,8 @@ function renderStage({ model, el, signal }: Context): void {
   let fill: CanvasImageSource | null = null;
   const cut = (): CutState | null => {
     const [undoable, redoable] = model.get("history") as [number, number];
-    return model.get("editable") ? { off: model.get("off"), fill, undoable, redoable, chosen: model.get("chosen") } : null;
+    const [off, chosen, click] = [model.get("off"), model.get("chosen"), model.get("click")];
+    return model.get("editable") ? { off, fill, undoable, redoable, chosen, click } : null;
   };
   const set = new LayerSet(model, () => stage.update({ layers: set.seen }), signal);
   let saving: ReturnType<typeof setTimeout> | undefined;
@@ -80,7 +82,10 @@ function renderStage({ model, el, signal }: Context): void {
       },
       painted: (acks) => model.send?.({ kind: "ack", acks }),
       key: (key) => model.send?.({ kind: "key", key }),
-      edit: (edit, points) => model.send?.({ kind: "edit", ...edit }, undefined, [new Float32Array(points).buffer]),
+      edit: (edit, points) => {
+        model.send?.({ kind: "edit", ...edit }, undefined, [new Float32Array(points).buffer]);
+        if (edit.op === "choose") focusName(el, signal);
+      },
       help: (open) => {
         model.set("help", open);
         model.save_changes();
@@ -121,7 +126,7 @@ function renderStage({ model, el, signal }: Context): void {
     stage.update({ cut: cut() });
   };
   follow(model, ["fill"], () => void loadFill(), signal);
-  follow(model, ["editable", "off", "history", "chosen"], () => stage.update({ cut: cut() }), signal);
+  follow(model, ["editable", "off", "history", "chosen", "click"], () => stage.update({ cut: cut() }), signal);
   follow(model, ["swipe"], () => stage.setSwipe(model.get("swipe")), signal);
   follow(model, ["sketch"], () => stage.answered(model.get("sketch")), signal);
   follow(model, ["picture"], () => void picture(), signal);
@@ -152,6 +157,7 @@ function renderStage({ model, el, signal }: Context): void {
   stackUnder(el, stage.onTransform, signal);
   if (model.get("swipe")) stage.setSwipe(true);
   nameControls(el, signal);
+  leaveMenu(el, signal);
   void picture();
   void loadFill();
   void set.load();

@@ -102,6 +102,7 @@ export class LayerSet {
       words: get("words") ?? [],
       regions: this.regionMap(get("regions")),
       names: get("region_names") ?? {},
+      regionWord: get("region_word"),
       before: get("before") ?? null,
       after: get("after") ?? [],
       opacity: get("opacity"),

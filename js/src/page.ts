@@ -50,6 +50,7 @@ function layerFrom(given: any, luts: Uint8Array, index: number): LayerState {
     field: decodeField(given.shape, given.dtype, bytes(given.data), given.vmin, given.vmax),
     regions: regionsFrom(given.regions),
     names: given.region_names,
+    regionWord: given.region_word,
     lut: lutAt(luts, given.cmap_index),
     cmap: given.cmap_index,
     empty: false,
@@ -165,8 +166,9 @@ async function start(): Promise<void> {
         hidden.delete(i);
         const fresh = given ? layerFrom({ ...data.layers[i], ...given }, luts, i) : first;
         // What a hand changed about how the layer looks stays.
-        const { field, limits, words, unit, signed, kind, regions, before, after, name, names } = fresh;
-        Object.assign(layer, { field, words, unit, signed, kind, regions, before, after, name, names }, layer.fixed ? {} : { limits });
+        const { field, limits, words, unit, signed, kind, regions, before, after, name, names, regionWord } = fresh;
+        const meaning = { field, words, unit, signed, kind, regions, before, after, name, names, regionWord };
+        Object.assign(layer, meaning, layer.fixed ? {} : { limits });
         layer.seq += 1;
       });
       place("sw-made").replaceChildren(...(entry.made ? [block(entry.made)] : made));

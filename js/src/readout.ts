@@ -34,7 +34,7 @@ export interface Reading {
   /** Full precision: what `heatmap` has there, within half a step. */
   value: number;
   region: number;
-  /** `Integrated Gradients`, or `region 32 drop`. */
+  /** `Integrated Gradients`, or `region 32 drop` (in words of the map). */
   lead: [string, string, string];
   text: string;
   unit: string;
@@ -73,12 +73,13 @@ export function readings(layers: LayerState[], probe: Probe): Reading[] {
       const cut = layer.kind === "region" && region >= 0;
       const after = layer.after[region];
       const name = layer.names?.[region];
+      const word = ` ${layer.regionWord || "drop"}`;
       const known = cut && layer.before !== null && after !== undefined;
       return {
         layer,
         value,
         region,
-        lead: !cut ? [layer.name, "", ""] : name ? ["", name, " drop"] : ["region ", String(region), " drop"],
+        lead: !cut ? [layer.name, "", ""] : name ? ["", name, word] : ["region ", String(region), word],
         text: valueText(layer, value),
         unit: layer.unit,
         tail: known ? ["probability ", `${plain(layer.before!, 3)} → ${plain(after, 3)}`] : ["", ""],

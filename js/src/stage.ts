@@ -315,7 +315,7 @@ export function mountStage(
       const cut = editable() ? state.cut : null;
       if (!cut) strokes.cancel();
       const tool = cut && info.tool === "probe" ? "pointer" : !cut && info.tool !== "pan" ? "probe" : info.tool;
-      const edits = cut && { undoable: cut.undoable, redoable: cut.redoable };
+      const edits = cut && { undoable: cut.undoable, redoable: cut.redoable, click: cut.click ?? "off / on" };
       // Only what changed is told: whoever listens may not be there yet.
       if (tool !== info.tool || JSON.stringify(edits) !== JSON.stringify(info.edits)) setInfo({ tool, edits });
     }

@@ -17,7 +17,7 @@ const KEYS = [
   ["?", "keys"],
 ];
 const EDIT_KEYS = [
-  ["Enter", "off / on"],
+  ["Enter", ""], // what it does there
   ["[ ]", "size"],
   ["?", "keys"],
 ];
@@ -51,8 +51,10 @@ export function mountTools(el: HTMLElement, ask: (wish: Wish) => void): ToolsHan
   const gap = (to: HTMLElement) => to.append(element("span", "sw-gap"));
   const hints = (to: HTMLElement, keys: string[][]) => {
     const line = element("span", "sw-keys", { "aria-hidden": "true" });
-    keys.forEach(([key, word], i) => line.append(i ? "\u2002" : "", element("kbd", "", {}, key), ` ${word}`));
+    const words = keys.map(([, word]) => element("span", "", {}, word));
+    keys.forEach(([key], i) => line.append(i ? "\u2002" : "", element("kbd", "", {}, key), " ", words[i]));
     to.append(line);
+    return words;
   };
 
   add(row, "probe", "probe (arrows move it)", true, () => ask({ action: "tool", tool: "probe" }));
@@ -81,7 +83,7 @@ export function mountTools(el: HTMLElement, ask: (wish: Wish) => void): ToolsHan
   }
   add(edits, "undo", "undo (U, Ctrl Z)", false, () => ask({ action: "edit", op: "undo" }));
   add(edits, "redo", "redo (Shift U, Ctrl Shift Z)", false, () => ask({ action: "edit", op: "redo" }));
-  hints(edits, EDIT_KEYS);
+  const [enter] = hints(edits, EDIT_KEYS);
   edits.hidden = true;
   el.replaceChildren(row, edits);
 
@@ -95,6 +97,12 @@ export function mountTools(el: HTMLElement, ask: (wish: Wish) => void): ToolsHan
       press("bare", next.bare);
       press("swipe", next.swipe);
       buttons["zoom-out"].disabled = next.scale <= 1;
+      if (next.edits) {
+        enter.textContent = next.edits.click;
+        const title = next.edits.click === "choose" ? "choose a region (C)" : "switch regions off and on (C)";
+        buttons.pointer.title = title;
+        buttons.pointer.setAttribute("aria-label", title);
+      }
       buttons.undo.disabled = !next.edits?.undoable;
       buttons.redo.disabled = !next.edits?.redoable;
     },

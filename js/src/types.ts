@@ -33,6 +33,8 @@ export interface LayerState {
   regions: RegionMap | null;
   /** Names by number, of the regions that have one. */
   names?: Record<string, string>;
+  /** What a region's value is, after its name: `drop`, `with region 37`. */
+  regionWord?: string;
   before: number | null;
   after: number[];
   opacity: number;
@@ -80,6 +82,8 @@ export interface CutState {
   redoable: number;
   /** The region drawn or clicked last, or −1. */
   chosen: number;
+  /** What a click or Enter does to a region, in words. */
+  click?: string;
   /** There to look at only: no kernel hears an edit. */
   fixed?: boolean;
 }
@@ -115,7 +119,7 @@ export type Tool = "probe" | "pan" | "pointer" | "rectangle" | "lasso" | "brush"
 
 export type EditOp =
   | "toggle" | "rectangle" | "lasso" | "brush" | "erase" | "split" | "merge"
-  | "remove" | "grow" | "shrink" | "finer" | "undo" | "redo" | "on" | "choose" | "cancel";
+  | "remove" | "grow" | "shrink" | "finer" | "coarser" | "interactions" | "undo" | "redo" | "on" | "choose" | "cancel";
 
 /** What the kernel is asked to do with regions; its points travel as float32 pairs (x, y) in pixels of the picture. */
 export interface EditMessage {
@@ -139,7 +143,7 @@ export interface ViewInfo {
   x: number;
   y: number;
   /** Edits that can be undone and redone; null where regions cannot be edited. */
-  edits: { undoable: number; redoable: number } | null;
+  edits: { undoable: number; redoable: number; click: string } | null;
 }
 
 /** What the stage tells its host; all optional. */

@@ -88,6 +88,8 @@ it("keys choose tools and edit; what is not theirs goes on", () => {
   expect(press("z", { ctrlKey: true })).toBe(true);
   expect(press("Z", { metaKey: true, shiftKey: true })).toBe(true);
   expect(done).toEqual(["rectangle", "rectangle", "undo", "redo", "+", "-", "shrink", "remove", "on", "undo", "redo"]);
+  for (const key of ["f", "F", "i", "n"]) press(key);
+  expect(done.slice(-4)).toEqual(["finer", "coarser", "interactions", "choose"]);
   for (const key of ["b", "v", "ArrowLeft", "?", "Enter"]) expect(press(key)).toBe(false);
   expect(press("s", { ctrlKey: true })).toBe(false);
   expect(press("r", { altKey: true })).toBe(false);

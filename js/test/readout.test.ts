@@ -56,6 +56,15 @@ describe("readings", () => {
     expect(r.tail.join("")).toBe("probability 0.070 → 0.038");
     expect(readings([{ ...cut, names: { 1: "left ear" } }], at)[0].lead.join("")).toBe("left ear drop");
   });
+  it("say what a region's value is in the words of its map, aloud as well", () => {
+    const cut = layer({ kind: "region", regions: { height: 1, width: 2, labels: Uint8Array.of(1, 0) } });
+    for (const [regionWord, words] of [["with region 37", "region 1 with region 37"], ["coefficient", "region 1 coefficient"], ["", "region 1 drop"]]) {
+      const list = readings([{ ...cut, regionWord }], at);
+      expect(list[0].lead.join("")).toBe(words);
+      expect(spoken(list, at)).toBe(`0, 0; ${words} −0.020 logit, lowers Egyptian cat`);
+    }
+    expect(readings([{ ...cut, regionWord: "share", names: { 1: "ear" } }], at)[0].lead.join("")).toBe("ear share");
+  });
   it("are one line for a screen reader", () => {
     expect(spoken(readings([layer(), cam], at), at)).toBe(
       "0, 0; Integrated Gradients −0.020 logit, lowers Egyptian cat; Grad-CAM 0.25 of max",

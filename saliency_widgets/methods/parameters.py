@@ -20,6 +20,8 @@ class Parameter:
     `kind` is one of `KINDS`: a window is a pair of floats in order, a layer a dotted module name or None, a grid a
     number or (rows, columns), a fill as METHODS names baselines, regions a label map or None; a method is another
     method's name, a mapping a dict for code only, an index a channel or None, backgrounds a list of fills or a batch.
+    `words` name its control where the name alone says too little, which is there only while the method's parameter `where`
+    holds a word.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Parameter:
     step: float | None = None
     choices: tuple[Any, ...] = ()
     unit: str = ""
+    words: str = ""
+    where: str = ""
 
     def validate(self, value: Any) -> Any:
         """The canonical value; TypeError or ValueError with the name, what came, and what is wanted."""

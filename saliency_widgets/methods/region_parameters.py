@@ -16,7 +16,8 @@ REGIONS = Parameter("regions", "regions", None, "superpixels, or a label map of 
                     choices=R.SEGMENTATIONS)
 SUPERPIXELS = Parameter("regions", "regions", "slic", "superpixels, or a label map of your own", choices=R.SEGMENTATIONS)
 COUNT = Parameter("count", "int", R.ABOUT, "superpixels, where regions names a way to cut them; coarser ones are unions of "
-                                           "finer ones", minimum=4, maximum=200, choices=(4, 8, 15, 30, 50, 70, 100, 140, 200))
+                                           "finer ones", minimum=4, maximum=200, choices=(4, 8, 15, 30, 50, 70, 100, 140, 200),
+                  words="superpixels", where="regions")
 FILL = Parameter("fill", "fill", "black", "what a removed region shows; inpaint: what surrounds it, grown in",
                  choices=(*FILLS, GROWN))
 SIGMA = Parameter("sigma", "float", FILL_BLUR, "σ of a blurred fill", minimum=0.5, maximum=50.0, step=0.5, unit="px")

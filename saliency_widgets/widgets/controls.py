@@ -175,8 +175,15 @@ class Control:
         params.observe(self._by_code, parameter.name)
         if self._grids:
             params.observe(lambda _: self.show(getattr(params, parameter.name)), "grid")
+        if parameter.where and params.has_trait(parameter.where):
+            self._appear()
+            params.observe(lambda _: self._appear(), parameter.where)
         if parameter.kind == "window" and params.has_trait(self._limit):
             params.observe(lambda change: self.widget.set_trait("max", change["new"]), self._limit)
+
+    def _appear(self) -> None:
+        """Be there only where the parameter means something: superpixels are counted where a word says how to cut them."""
+        self.widget.layout.display = None if isinstance(getattr(self.params, self.parameter.where), str) else "none"
 
     @property
     def _limit(self) -> str:
@@ -204,7 +211,7 @@ class Control:
         return [(say(v), v) for v in parameter.choices or ()] + file
 
     def _make(self) -> ipywidgets.DOMWidget:
-        parameter, words = self.parameter, self.parameter.name.replace("_", " ")
+        parameter, words = self.parameter, self.parameter.words or self.parameter.name.replace("_", " ")
         kind, low = parameter.kind, parameter.minimum or 0.0
         if kind == "window":
             high = 1.0 if parameter.maximum is None else parameter.maximum

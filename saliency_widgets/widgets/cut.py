@@ -12,6 +12,7 @@ import numpy as np
 from .controls import Control, named
 from .edits import Edit
 from .pictures import Pictured, faded
+from .showing import region_word
 from .stage import Ranks
 from .words import percent, plain, signed
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 # What the menu of a region offers: edit, words, tooltip.
 ACTS = (("toggle", "off / on", "switch the region off or on (Enter)"),
         ("grow", "grow", "take a rim of 2 px from those beside it (>)"),
-        ("shrink", "shrink", "give a rim of 2 px to those beside it (<)"), ("finer", "finer", "cut it into four superpixels"),
-        ("coarser", "coarser", "join it with the neighbour that it looks most like"),
+        ("shrink", "shrink", "give a rim of 2 px to those beside it (<)"), ("finer", "finer", "cut it into four superpixels (F)"),
+        ("coarser", "coarser", "join it with the neighbour that it looks most like (Shift F)"),
         ("remove", "remove", "give its pixels to those beside it (Delete)"),
-        ("interactions", "interactions", "what it costs together with each other region, beyond what they cost one by one"))
+        ("interactions", "interactions", "what it costs together with each other region, beyond what they cost one by one (I)"))
 HEIGHT, MARGIN = 68, 4  # of the plot, in pixels
 
 
@@ -137,7 +138,7 @@ class CutPanel(ipywidgets.VBox):
         below = up.max / (up.max - up.min or 1.0) < 0.5
         (self.words.add_class if below else self.words.remove_class)("sw-below")
         pairs = "pair_drops" in map.details
-        what = f"with region {map.details['region']}" if pairs else "drop" if "after" in map.details else "share"
+        what = region_word(map)
         self.words.value = (f"{what}{': ' if pairs else ' of '}{len(scores) - pairs} regions, ranked<br>"
                             f"{signed(ranked[0])} to {signed(ranked[-1])} {escape(map.unit)}")
 

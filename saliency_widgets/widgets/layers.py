@@ -28,7 +28,8 @@ LOOKS = ("visible opacity threshold mass sign cmap mode blend fixed shared view 
 
 # What belongs together: these traits travel in one message, when the gate lets it through.
 FRAME = frozenset(
-    "name method kind shape dtype data vmin vmax unit signed limits words regions before after stale empty seq".split()
+    ("name method kind shape dtype data vmin vmax unit signed limits words regions region_word before after stale empty "
+     "seq").split()
 )
 
 
@@ -107,6 +108,7 @@ class HeatLayer(ipywidgets.Widget):
     words = t.List(t.Unicode(), help="what a positive and a negative value mean").tag(sync=True)
     regions = t.Dict(help="kind `region`: label map {shape, dtype, data}").tag(sync=True)
     region_names = t.Dict(help="names by number, of the regions that have one").tag(sync=True)
+    region_word = t.Unicode("drop", help="kind `region`: what a region's value is, said after its name").tag(sync=True)
     before = t.Float(None, allow_none=True, help="kind `region`: probability of the whole picture").tag(
         sync=True
     )
@@ -158,14 +160,16 @@ class HeatLayer(ipywidgets.Widget):
         limits: tuple[float, float] | None = None,
         kind: str | None = None,
         regions: np.ndarray | None = None,
+        region_word: str = "drop",
         before: float | None = None,
         after: Any = (),
     ) -> None:
         """Replaces the map by `heatmap` (H, W), in one message; the old one is no longer stale.
 
         words: what positive and negative values mean ("raises cat", "lowers cat"); for an unsigned map one
-        phrase ("evidence for cat"). regions: label map (H, W) of a map with one value per region, with `before`
-        and `after` the target's probability with all regions and without each. ValueError for a wrong rank.
+        phrase ("evidence for cat"). regions: label map (H, W) of a map with one value per region, `region_word` what
+        that value is, `before` and `after` the target's probability with all regions and without each. ValueError
+        for a wrong rank.
         """
         values = np.asarray(heatmap)
         if values.ndim != 2 or not values.size:
@@ -187,6 +191,7 @@ class HeatLayer(ipywidgets.Widget):
                 self.method, self.empty = method, False
                 self.words = [str(word) for word in words]
                 self.regions = label_map(regions) if regions is not None else {}
+                self.region_word = region_word
                 self.before = None if before is None else float(before)
                 self.after = [float(p) for p in after]
                 self.stale = False

@@ -38,6 +38,17 @@ def meaning(map: SaliencyMap, subject: str) -> list[str]:
     return [f"raises {subject}", f"lowers {subject}"]
 
 
+def region_word(map: SaliencyMap) -> str:
+    """What the value of a region of a map is, as it is said after the region's name."""
+    if "pair_drops" in map.details:
+        return f"with region {map.details['region']}"
+    if "order" in map.details and "game" in map.details:
+        return "in its turn"
+    if "after" in map.details:
+        return "drop"
+    return "coefficient" if "intercept" in map.details else "density" if "regions_order" in map.details else "share"
+
+
 def put(layer: HeatLayer, map: SaliencyMap, subject: str = "", words: list[str] | None = None, name: str = "") -> None:
     """Show a map on a layer, as its `view` says, in the standard colours of its kind unless others were chosen.
 
@@ -57,7 +68,8 @@ def drawing(map: SaliencyMap, view: str = "", subject: str = "", words: list[str
     regions = {}
     if map.region_scores is not None and map.regions is not None:
         after = () if "film" in map.details else map.details.get("after", ())  # a film's is one number
-        regions = {"regions": map.regions, "before": map.details.get("before"), "after": after}
+        regions = {"regions": map.regions, "region_word": region_word(map), "before": map.details.get("before"),
+                   "after": after}
     subject, how = subject or map.label, {"view": view} if view else {"sign": map.default_sign}
     heat, limits = map.heatmap(size=map.size, **how), None
     if map.crop is not None:  # what the model does not see does not stretch the colours

@@ -69,6 +69,7 @@ class PictureCanvas(Part):
     fill = t.Bytes(b"", help="a whole picture of the fill as PNG, shown where regions are off").tag(sync=True)
     history = t.Tuple(t.Int(), t.Int(), default_value=(0, 0), help="edits that can be undone and redone").tag(sync=True)
     chosen = t.Int(-1, help="the region that was drawn or clicked last, or -1").tag(sync=True)
+    click = t.Unicode("off / on", help="what a click or Enter does to a region").tag(sync=True)
     sketch = t.Dict(help="what a drag that goes on would drop: {number of the drag, text}").tag(sync=True)
     photo_opacity = t.Float(1.0, min=0.0, max=1.0, help="opacity of the photograph").tag(sync=True)
     photo_saturation = t.Float(1.0, min=0.0, max=1.0, help="1 colour, 0.4 muted, 0 grey").tag(sync=True)
@@ -107,12 +108,15 @@ class PictureCanvas(Part):
             self.region_hover = (labels is not None) if hover is None else hover
 
     def show_cut(self, labels: np.ndarray | None, off: Iterable[int] | None = None, history: tuple[int, int] = (0, 0),
-                 chosen: int | None = None) -> None:
-        """Shows regions with what is off among them, in one message; they can be edited where `off` is given."""
+                 chosen: int | None = None, click: str = "off / on") -> None:
+        """Shows regions with what is off among them, in one message; they can be edited where `off` is given.
+
+        `click` says what a click does to one.
+        """
         with self.hold_sync():
             self.set_regions(labels)
             self.editable, self.off, self.history = off is not None, sorted(off or ()), history
-            self.chosen = -1 if chosen is None else chosen
+            self.chosen, self.click = -1 if chosen is None else chosen, click
 
     def set_fill(self, picture: np.ndarray) -> None:
         """What is shown where regions are off: a whole picture uint8 (H, W, 3)."""

@@ -10,6 +10,7 @@ import pytest
 
 from tests.chromium import launched
 
+from .cutting import SCORES, begin_anew
 from .lab import Lab, running
 from .notebook import DEMO, Notebook
 
@@ -49,3 +50,23 @@ def open_notebook(chromium, lab) -> Iterator[Callable[..., Notebook]]:
 def demo(open_notebook) -> Notebook:
     """The Explorer on the embedded demo."""
     return open_notebook()
+
+
+@pytest.fixture(scope="module")
+def shared(chromium, lab) -> Iterator[Notebook]:
+    """One notebook for a whole file: the embedded demo with leave-one-out on the 14 × 14 grid."""
+    notebook = Notebook.window(chromium, lab, DEMO)
+    notebook.begin()
+    notebook.choose_family("Cut")
+    notebook.run(SCORES)
+    yield notebook
+    notebook.close()
+    notebook.leave()
+    assert notebook.errors == [], "the page raised errors"
+
+
+@pytest.fixture
+def cut(shared) -> Notebook:
+    """Leave-one-out as at the beginning, in a notebook that a file's tests share."""
+    begin_anew(shared)
+    return shared

@@ -1,72 +1,10 @@
-"""Every tool of region editing with a real pointer and with keys, against label maps in Python and plain forwards."""
-import numpy as np
-import pytest
+"""Regions under a real pointer and keys: what follows a click and a drag, names and edits in code, strokes that end early.
 
-from saliency_widgets import drawing
-from saliency_widgets import regions as R
-
-SIZE = (224, 224)
-MAP = "ex.maps['leave_one_out']"
-SCORES = """
-import torch
-def plain(sets, fill=0.0):
-    "Scores of the target and probabilities without each set of regions, by one plain forward each."
-    x, labels, model, found = ex.session.picture.x.clone(), ex.regions.labels, ex.session.subject.model, []
-    black = ex.session.picture.space.to_input(torch.full_like(x[0], fill))
-    with torch.no_grad():
-        for regions in sets:
-            masked = x.clone()
-            off = torch.from_numpy(np.isin(labels, list(regions)))
-            masked[0][:, off] = black[:, off]
-            found.append(model(masked)[0].double().numpy())
-    return np.array(found)
+Each tool by itself: `test_region_tools`.
 """
+import numpy as np
 
-
-@pytest.fixture
-def cut(demo):
-    """The embedded demo with leave-one-out on the 14 × 14 grid."""
-    demo.choose_family("Cut")
-    demo.run(SCORES)
-    demo.run("ex.session.stats.reset()")
-    return demo
-
-
-def tool(cut, name):
-    """Take a tool from the row; it stays pressed."""
-    button = cut.page.locator(f".sw-explorer .sw-tool-row:visible button[aria-label^='{name}']")
-    button.click()
-    assert button.get_attribute("aria-pressed") == "true"
-
-
-def stroke(cut, *points, pause=0):
-    """Press at the first point (x, y) in pixels of the picture, move along the others, let go."""
-    box = cut.box()
-    at = [(box["x"] + x / 224 * box["width"], box["y"] + y / 224 * box["height"]) for x, y in points]
-    cut.page.mouse.move(*at[0])
-    cut.page.mouse.down()
-    for x, y in at[1:]:
-        cut.page.mouse.move(x, y, steps=4)
-        cut.page.wait_for_timeout(pause)
-    cut.page.mouse.up()
-
-
-def edited(cut, count):
-    """Wait until that many edits have arrived and are evaluated; the label map then."""
-    cut.until(f"ex.regions.undoable == {count} and ex.wait(60) and {MAP}.final and "
-              f"np.array_equal({MAP}.regions, ex.regions.labels)")
-    cut.settle()
-    assert cut.value("ex.error") == ""
-    return cut.array("ex.regions.labels").astype(int)
-
-
-def spent(cut):
-    return cut.value("ex.session.stats.forward_samples")
-
-
-def on_stage(cut):
-    """What the page says is off."""
-    return cut.value("list(ex.face.stage.canvas.off)")
+from .cutting import MAP, on_stage, pressed, spent, stroke, tool
 
 
 def test_a_click_switches_a_region_and_everything_follows(cut):
@@ -128,81 +66,6 @@ def test_a_click_on_a_ranked_bar_switches_its_region(cut):
     cut.until(f"ex.regions.off == {{{order[place]}}}")
 
 
-def test_each_drawing_tool_makes_its_region(cut):
-    grid = R.grid(SIZE, 14, 14)
-    drops = cut.array(f"{MAP}.region_scores")
-    tool(cut, "rectangle")
-    stroke(cut, (40.5, 30.5), (71.5, 59.5))
-    labels = edited(cut, 1)
-    mask = np.zeros(SIZE, bool)
-    mask[30:60, 40:72] = True
-    assert np.array_equal(labels, R.as_labels(drawing.draw(grid, mask), SIZE))
-    changed = [r for r in range(labels.max() + 1) if not (grid[labels == r][0] < 196 and
-                                                         np.array_equal(labels == r, grid == grid[labels == r][0]))]
-    assert spent(cut) <= len(changed) + 5, "only what changed was evaluated, and what five moves of the drag asked for"
-    kept = [r for r in range(labels.max() + 1) if r not in changed]
-    now = cut.array(f"{MAP}.region_scores")
-    np.testing.assert_allclose(now[kept], drops[[grid[labels == r][0] for r in kept]], atol=1e-5)
-    logits = cut.array(f"plain([[], *[[r] for r in {changed}]])")[:, cut.value("ex.target")]
-    np.testing.assert_allclose(now[changed], logits[0] - logits[1:], atol=2e-3)
-
-    tool(cut, "lasso")
-    stroke(cut, (100, 100), (140, 104), (136, 140), (104, 136))
-    lassoed = edited(cut, 2)
-    new = lassoed == lassoed.max()
-    assert new[120, 120] and not new[96, 96] and 1000 < new.sum() < 1500
-    assert np.array_equal(*(R.as_labels(one[:90], (90, 224)) for one in (lassoed, labels))), "the rest is as it was"
-
-    tool(cut, "brush")
-    stroke(cut, (20, 180), (80, 180))
-    brushed = edited(cut, 3)
-    new = brushed == brushed.max()
-    radius = 6
-    assert np.array_equal(new, drawing.disc_along([(20.0, 180.0), (80.0, 180.0)], radius, SIZE)) or \
-        abs(new.sum() - (60 * 2 * radius + 3.14 * radius**2)) < 80
-    stroke(cut, (70, 180), (70, 200))
-    more = edited(cut, 4)
-    assert more.max() == brushed.max() and more[195, 70] == more[180, 40], "begun on it, it paints more of it"
-
-    tool(cut, "eraser")
-    stroke(cut, (30, 180), (12, 180))
-    erased = edited(cut, 5)
-    region = more[180, 60]
-    assert erased[180, 60] == region and erased[180, 25] != region and (erased == region).sum() < (more == region).sum()
-
-    for count in (4, 3, 2, 1, 0):
-        cut.page.locator(".sw-explorer button[aria-label^='undo']").click()
-        cut.until(f"ex.regions.undoable == {count}")
-    assert np.array_equal(cut.array("ex.regions.labels"), grid), "all the way back, exactly"
-    for count in (1, 2, 3, 4, 5):
-        cut.page.locator(".sw-explorer button[aria-label^='redo']").click()
-        cut.until(f"ex.regions.undoable == {count}")
-    assert np.array_equal(cut.array("ex.regions.labels"), erased)
-    assert cut.page.locator(".sw-explorer button[aria-label^='redo']").is_disabled()
-
-
-def test_split_and_merge(cut):
-    tool(cut, "merge")
-    stroke(cut, (8, 8), (24, 8), (24, 24))
-    labels = edited(cut, 1)
-    assert labels.max() == 193 and (labels == labels[8, 8]).sum() == 3 * 256 and labels[24, 24] == labels[8, 8]
-    assert spent(cut) <= 2
-    tool(cut, "split")
-    cut.run("ex.session.stats.reset()")
-    stroke(cut, (1.5, 8), (40, 8))
-    labels = edited(cut, 2)
-    assert labels.max() == 194 and labels[2, 20] != labels[14, 20] and spent(cut) <= 2
-    cut.run("ex.session.stats.reset()")
-    box = cut.box()
-    cut.page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
-    labels = edited(cut, 3)
-    assert labels.max() > 194, "a click splits into superpixels"
-    region = cut.value("len(ex.regions)")
-    scores = cut.array(f"{MAP}.region_scores")
-    logits = cut.array(f"plain([[], *[[r] for r in range({region} - 4, {region})]])")[:, cut.value("ex.target")]
-    np.testing.assert_allclose(scores[-4:], logits[0] - logits[1:], atol=2e-3)
-
-
 def test_a_drag_says_what_it_would_drop(cut):
     tool(cut, "rectangle")
     box = cut.box()
@@ -227,7 +90,7 @@ def test_a_drag_says_what_it_would_drop(cut):
     assert cut.value("ex.wait() and ex.regions.undoable") == 0, "Esc lets go of the drawing"
 
 
-def test_by_keyboard_alone(cut):
+def test_arrows_lead_from_region_to_region_and_a_key_to_the_interactions(cut):
     page = cut.page
     page.locator(".sw-explorer .sw-over").focus()
     page.mouse.move(5, 5)
@@ -241,30 +104,28 @@ def test_by_keyboard_alone(cut):
     x, y = cut.probe()
     here = y // 16 * 14 + x // 16
     cut.until(f"ex.regions.off == {{{here}}}")
-    page.keyboard.press("u")
-    cut.until("not ex.regions.off")
-    page.keyboard.press("Control+Shift+z")
-    cut.until(f"ex.regions.off == {{{here}}}")
     page.keyboard.press("o")
     cut.until("not ex.regions.off")
     page.keyboard.press("r")
-    assert page.locator(".sw-explorer button[aria-label^='rectangle']").get_attribute("aria-pressed") == "true"
-    page.keyboard.press("Enter")
-    for _ in range(3):
-        page.keyboard.press("Shift+ArrowRight")
-        page.keyboard.press("Shift+ArrowDown")
-    page.keyboard.press("Enter")
-    cut.until("len(ex.regions) > 190 and ex.regions.undoable == 3")
-    drawn = cut.array("ex.regions.labels == len(ex.regions) - 1").astype(bool)
-    assert drawn.sum() == 31 * 31 and drawn[y, x]
+    assert pressed(cut, "rectangle")
     page.keyboard.press("Escape")
-    assert page.locator(".sw-explorer button[aria-label^='switch regions']").get_attribute("aria-pressed") == "true"
-    page.keyboard.press(">")
-    cut.until("ex.regions.undoable == 4")
-    page.keyboard.press("Control+z")
-    cut.until("ex.regions.undoable == 3")
-    page.keyboard.press("Delete")
-    cut.until("ex.regions.undoable == 4")
+    assert pressed(cut, "switch regions")
+    cut.run("ex.params['leave_one_out'].grid = 7")  # pairs of few regions run without a question about the cost
+    cut.until(f"ex.wait(60) and {MAP}.final and len({MAP}.region_scores) == 49")
+    cut.settle()
+    here = y // 32 * 7 + x // 32
+    page.keyboard.press("i")
+    cut.until("ex.method == 'interactions' and ex.wait(60) and ex._shown[0].method == 'interactions' and ex._shown[0].final")
+    cut.settle()
+    assert cut.value("ex.params['interactions'].region") == here
+    hint = page.locator(".sw-explorer .sw-tool-row:visible .sw-keys")
+    page.wait_for_function("document.querySelector('.sw-readout').innerText.includes('with region ')")
+    assert hint.inner_text().startswith("Enter choose") and pressed(cut, "choose a region")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    cut.until(f"ex.params['interactions'].region == {here + 1} and ex.regions.off == set()")
+    cut.run("ex.method = 'leave_one_out'")
+    page.wait_for_function("document.querySelector('.sw-tool-row:not([hidden]) .sw-keys').innerText.startsWith('Enter off / on')")
 
 
 def test_edits_in_code_show_and_the_menu_names(cut):

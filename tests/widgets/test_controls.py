@@ -147,3 +147,14 @@ def test_none_is_a_line_of_its_own_where_it_is_no_layer():
     it.widget.value = "b"
     it.widget.value = "none"
     assert params.layer is None and heard == [("layer", "b"), ("layer", None)]
+
+
+def test_superpixels_are_counted_only_where_a_word_says_how_to_cut_them():
+    method = methods()["leave_one_out"]
+    params = Params(methods())["leave_one_out"]
+    count = Control(next(p for p in method.parameters if p.name == "count"), params, lambda *_: None)
+    assert count.widget.description == "superpixels" and count.widget.layout.display == "none"
+    params.regions = "slic"
+    assert count.widget.layout.display is None
+    params.regions = np.zeros((4, 4), int)
+    assert count.widget.layout.display == "none"
