@@ -324,6 +324,7 @@ class Compare(ipywidgets.VBox):
         one, other = (self.explorers[number] for number in self.pair)
         names = [self.titles[number] for number in self.pair]
         photograph = one.session.picture.shown
+        crop = None if one.session.picture.photo is None else one.session.picture.photo.crop
         fits = other.session.picture.shown.shape == photograph.shape
         if self.view == DIFFERENCE:
             values, unit = difference(first, second)
@@ -332,12 +333,12 @@ class Compare(ipywidgets.VBox):
             fact = " · ".join(words for words in (fact, "" if fits else STRETCHED) if words)
             self.face.difference.layers[0].show(values, name="difference", unit=unit, signed=True,
                                                 words=[f"more in {names[0]}", f"more in {names[1]}"])
-            self.face.difference.show(f"{names[0]} − {names[1]}", fact, photograph)
+            self.face.difference.show(f"{names[0]} − {names[1]}", fact, photograph, crop)
         else:
             for layer, map, name, ex in zip(self.face.swipe.layers, (first, second), names, (one, other)):
                 showing.put(layer, map, self._class(ex))
                 layer.name = name
-            self.face.swipe.show(" | ".join(names), "" if fits else STRETCHED, photograph)
+            self.face.swipe.show(" | ".join(names), "" if fits else STRETCHED, photograph, crop)
 
     def _failed(self, error: BaseException) -> None:
         self.explorers[self.chosen]._say(error)

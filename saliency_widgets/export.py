@@ -72,14 +72,16 @@ def plain_params(map: SaliencyMap) -> dict[str, Any]:
         if isinstance(value, np.generic):
             return value.item()
         shape = getattr(value, "shape", None)
-        return f"{type(value).__name__}{'' if shape is None else ' ' + ' × '.join(map(str, shape))}"
+        return f"{type(value).__name__}{'' if shape is None else ' ' + ' × '.join(str(n) for n in shape)}"
 
     return {name: plain(value) for name, value in map.params.items()}
 
 
 def made_with(map: SaliencyMap) -> str:
     """The parameters as one line: `steps 64 · α 0 to 1 · baseline black`."""
-    between = {parameter.name: " × " if parameter.kind == "grid" else " to " for parameter in find(map.method).parameters}
+    declared = find(map.method).parameters
+    between = {parameter.name: " × " if parameter.kind == "grid" else " to " for parameter in declared}
+    idle = {p.name for p in declared if p.where and not isinstance(map.params.get(p.where), str)}  # a count of no superpixels
 
     def words(value: Any, mark: str) -> str:
         if isinstance(value, bool):
@@ -92,7 +94,7 @@ def made_with(map: SaliencyMap) -> str:
     if params.get("layer", "") is None:
         params["layer"] = map.details.get("layer")
     return " · ".join(f"{'α' if name == 'alpha' else name} {words(value, between.get(name, ', '))}"
-                      for name, value in params.items() if value is not None)
+                      for name, value in params.items() if value is not None and name not in idle)
 
 
 def caption(explorer: "Explorer", pair: Shown) -> str:

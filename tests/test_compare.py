@@ -4,6 +4,7 @@ import threading
 import ipywidgets
 import numpy as np
 import pytest
+from torchvision import transforms as T
 
 from saliency_widgets import Compare, Explorer
 from saliency_widgets.metrics import difference
@@ -125,6 +126,16 @@ def test_difference_and_swipe_follow_the_maps(made):
     c.view = "swipe"
     assert c.wait() and [one.name for one in c.face.swipe.layers] == ["Gradient", "Gradient × input"]
     np.testing.assert_allclose(c.face.swipe.layers[0].decode(), c[0].face.layers[0].decode(), atol=1e-9)
+
+
+def test_difference_and_swipe_of_a_photograph_outline_the_crop(made):
+    prepare = T.Compose([T.Resize(40), T.CenterCrop(32), T.ToTensor()])
+    c = made(small(), pixels((60, 90)), LABELS, preprocess=prepare, space="photo", method=["gradient", "gradient_x_input"])
+    for view, cell in (("difference", c.face.difference), ("swipe", c.face.swipe)):
+        c.view = view
+        assert c.wait()
+        assert cell.stage.canvas.size == (60, 90) and cell.stage.canvas.crop == pytest.approx((6, 21, 54, 69), abs=0.1)
+        assert "outlined" in cell.stage.canvas.label
 
 
 def test_pictures_side_by_side(made):

@@ -131,3 +131,13 @@ def test_the_readout_says_what_a_region_s_value_is_here_and_in_a_saved_page(ex, 
     data = json.loads(page.split('id="sw-data">')[1].split("</script>")[0])
     assert data["layers"][0]["region_word"] == word
     assert ex.face.stage.canvas.click == ("choose" if method == "interactions" else "off / on")
+
+
+def test_a_page_of_drawn_regions_names_them_and_no_count_of_superpixels(cut, tmp_path):
+    said = cut.save(tmp_path / "grid.html").read_text("utf-8").split("<script")[0]
+    assert "grid 4 × 4" in said and "count" not in said
+    cut.regions.rectangle(2, 2, 9, 9)
+    assert cut.wait() and cut.error == ""
+    assert "regions ndarray 32 × 32" in cut.save(tmp_path / "drawn.html").read_text("utf-8").split("<script")[0]
+    cut.params["leave_one_out"].regions = "slic"
+    assert cut.wait() and "count 100" in cut.save(tmp_path / "slic.html").read_text("utf-8").split("<script")[0]

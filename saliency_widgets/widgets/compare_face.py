@@ -73,10 +73,10 @@ class PairCell(ipywidgets.VBox):
         for name in ("sw-explorer", "sw-cell", "sw-pair"):
             self.add_class(name)
 
-    def show(self, title: str, fact: str, photograph: np.ndarray) -> None:
-        """Write title and fact, and show the photograph uint8 `(H, W, 3)` under the maps."""
+    def show(self, title: str, fact: str, photograph: np.ndarray, crop: Sequence[float] | None = None) -> None:
+        """Write title and fact, and show the photograph uint8 `(H, W, 3)` under the maps, its `crop` outlined."""
         self.title.value, self.fact.value = f"<b>{escape(title)}</b>", f"<span class=sw-m>{escape(fact)}</span>"
-        self.stage.set_picture(photograph)
+        self.stage.set_picture(photograph, crop)
 
 
 class CompareFace:
