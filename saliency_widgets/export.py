@@ -91,6 +91,8 @@ def made_with(map: SaliencyMap) -> str:
         return mark.join([words(v, mark) for v in value]) if isinstance(value, list) else str(value)
 
     params = plain_params(map)
+    if getattr(map.params.get("regions"), "shape", None):  # drawn, or given in code: in place of a grid
+        params |= {"grid": None, "regions": f"own, {len(np.unique(map.params['regions']))}"}
     if params.get("layer", "") is None:
         params["layer"] = map.details.get("layer")
     return " · ".join(f"{'α' if name == 'alpha' else name} {words(value, between.get(name, ', '))}"

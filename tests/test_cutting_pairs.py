@@ -133,11 +133,13 @@ def test_the_readout_says_what_a_region_s_value_is_here_and_in_a_saved_page(ex, 
     assert ex.face.stage.canvas.click == ("choose" if method == "interactions" else "off / on")
 
 
-def test_a_page_of_drawn_regions_names_them_and_no_count_of_superpixels(cut, tmp_path):
-    said = cut.save(tmp_path / "grid.html").read_text("utf-8").split("<script")[0]
-    assert "grid 4 × 4" in said and "count" not in said
+def test_a_page_of_drawn_regions_says_how_many_and_no_count_of_superpixels(cut, tmp_path):
+    def said():
+        return cut.save(tmp_path / "page.html").read_text("utf-8").split("<body>")[1].split("<script")[0]
+
+    assert "grid 4 × 4" in said() and "count" not in said()
     cut.regions.rectangle(2, 2, 9, 9)
     assert cut.wait() and cut.error == ""
-    assert "regions ndarray 32 × 32" in cut.save(tmp_path / "drawn.html").read_text("utf-8").split("<script")[0]
+    assert f"regions own, {len(cut.regions)} ·" in said() and "grid" not in said() and "count" not in said()
     cut.params["leave_one_out"].regions = "slic"
-    assert cut.wait() and "count 100" in cut.save(tmp_path / "slic.html").read_text("utf-8").split("<script")[0]
+    assert cut.wait() and "regions slic · fill black · count 100" in said().replace("grid 4 × 4 · ", "")
