@@ -4,11 +4,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
 import numpy as np
 import traitlets
+from PIL import Image, ImageDraw
 
 from .engine.worker import Ticket, Worker
 from .explorer import Explorer
@@ -147,6 +149,27 @@ class Compare(ipywidgets.VBox):
         """The first map of the `pair` minus the second, float64 `(H, W)`, and its unit; ValueError before both are there."""
         first, second = self._maps()
         return difference(first, second)
+
+    def save(self, path: str | Path, columns: int = 3) -> Path:
+        """Write all cells as one picture (`.png`), each with its title and legend, in rows of so many; returns the path."""
+        from .export import stage_picture
+        from .painting import cut, font, written
+
+        path = Path(path)
+        if path.suffix.lower() != ".png":
+            raise ValueError(f"a comparison is saved as a picture: end {path.name!r} in .png")
+        cells, gap, line = [stage_picture(ex, 448) for ex in self.explorers], 16, 32
+        columns = min(columns, len(cells))
+        wide, tall = max(cell.width for cell in cells), max(cell.height for cell in cells) + line
+        rows = -(-len(cells) // columns)
+        sheet = Image.new("RGB", (columns * (wide + gap) + gap, rows * (tall + gap) + gap), "white")
+        draw = ImageDraw.Draw(sheet)
+        for number, (cell, title) in enumerate(zip(cells, self.titles)):
+            x, y = gap + number % columns * (wide + gap), gap + number // columns * (tall + gap)
+            draw.text((x, y), cut(written(title), wide, 18), (33, 33, 33), font(18))
+            sheet.paste(cell, (x, y + line))
+        sheet.save(path, "PNG")
+        return path
 
     def wait(self, timeout: float | None = 30) -> bool:
         """Wait until all explorers have settled and the comparison shows it; False when the time was up first."""

@@ -149,6 +149,12 @@ def save_npz(explorer: "Explorer", path: str | Path) -> Path:
 
 def save_png(explorer: "Explorer", path: str | Path, width: int = 896) -> Path:
     """Write picture and visible layers as the stage paints them, at least `width` wide, with a legend strip below."""
+    stage_picture(explorer, width).save(path, "PNG")
+    return Path(path)
+
+
+def stage_picture(explorer: "Explorer", width: int = 896) -> Image.Image:
+    """The stage with its legend as a picture, at least `width` wide."""
     from .painting import Looks, Off, compose, legend_strip
 
     pairs = shown(explorer)
@@ -162,8 +168,7 @@ def save_png(explorer: "Explorer", path: str | Path, width: int = 896) -> Path:
     cut = switched_off(explorer)
     off = None if cut is None else Off(cut.mask, np.asarray(Image.open(io.BytesIO(canvas.fill)).convert("RGB")))
     stage = compose(photograph, [layer for layer, *_ in visible], looks, size, canvas.crop, off)
-    legend_strip(stage, visible, explorer.session.name).save(path, "PNG")
-    return Path(path)
+    return legend_strip(stage, visible, explorer.session.name)
 
 
 # ---- HTML

@@ -145,6 +145,22 @@ def test_pictures_side_by_side(made):
     assert c.wait() and "stretched" in c.face.difference.fact.value
 
 
+def test_all_cells_are_saved_as_one_picture(made, tmp_path):
+    from PIL import Image
+
+    from saliency_widgets.export import stage_picture
+    c = made(small(), tensor(), LABELS, method=["grad_cam", "gradient", "gradient_x_input", "occlusion"])
+    sheet = np.asarray(Image.open(c.save(tmp_path / "all.png", columns=2)))
+    cells = [np.asarray(stage_picture(ex, 448)) for ex in c.explorers]
+    height, width = cells[0].shape[:2]
+    for number, cell in enumerate(cells):
+        x, y = 16 + number % 2 * (width + 16), 16 + number // 2 * (height + 32 + 16) + 32
+        assert (sheet[y:y + cell.shape[0], x:x + width] == cell).all(), number
+        assert (sheet[y - 32:y - 8, x:x + width] < 128).any(), "a title"
+    with pytest.raises(ValueError, match="end 'all.html' in .png"):
+        c.save(tmp_path / "all.html")
+
+
 def test_given_explorers_stay(ex):
     other = Explorer(small(seed=4), tensor(), LABELS)
     try:
