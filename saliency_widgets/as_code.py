@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from .methods.registry import find
+from .model.pictures import plain_picture
 from .session import Session
 from .widgets.controls import same
 
@@ -54,10 +55,11 @@ class Code:
             if made:
                 self.imports.add("import torch")
                 return self._line(name, f"torch.from_numpy({made})", about)
-        elif isinstance(value, Image.Image) or (isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3):
-            picture = value if isinstance(value, Image.Image) else Image.fromarray(value)
+        elif isinstance(value, Image.Image) or (isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3
+                                                    and value.shape[2] == 3):
+            picture = plain_picture(value) if isinstance(value, Image.Image) else Image.fromarray(value)
             return self._line(name, self._png(picture), f"a picture, {picture.width} × {picture.height}")
-        elif is_label_map(value):
+        elif is_label_map(value) and value.dtype != np.uint8:
             about = f"{len(np.unique(value))} regions of {value.shape[0]} × {value.shape[1]} pixels, as drawn or given"
             return self._line(name, f"np.asarray({self._png(Image.fromarray(value.astype(np.uint16)))})", about)
         elif isinstance(value, np.ndarray):

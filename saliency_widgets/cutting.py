@@ -13,7 +13,7 @@ from .engine.probe import Fill
 from .engine.worker import Ticket
 from .methods.registry import find
 from .regions import Cut, grid, resolve, usual
-from .what_if import WhatIf, without
+from .what_if import WhatIf, against, without
 from .widgets.controls import same
 from .widgets.edits import Edit
 from .widgets.words import signed
@@ -230,8 +230,8 @@ class Cutting:
     # ---- work on the worker
 
     def _evaluate(self, off: np.ndarray, method: str, ticket: Ticket | None = None) -> WhatIf:
-        self.session.contrast = self.contrast
-        return without(self.session, off, self._fill(self.params[method].values()), target=self.target, ticket=ticket)
+        with against(self.session, self.contrast):
+            return without(self.session, off, self._fill(self.params[method].values()), target=self.target, ticket=ticket)
 
     def _fill(self, values: Mapping[str, Any]) -> Fill:
         """Name the fill of a method's parameters; of several the first."""
@@ -248,11 +248,14 @@ class Cutting:
             off, fill = np.isin(cut.labels, list(cut.off)), self._fill(wish.params)
             if self._asked(off, fill, wish.target, wish.contrast) == self._found_of:
                 return
-            self.session.contrast = wish.contrast
-            found = without(self.session, off, fill, target=wish.target, ticket=ticket)
+            with against(self.session, wish.contrast):
+                found = without(self.session, off, fill, target=wish.target, ticket=ticket)
             with self._lock:  # the model may have been seen to change: its inputs are others then
                 self._found, self._found_of = found, self._asked(off, fill, wish.target, wish.contrast)
         except (ValueError, TypeError) as error:
+            with self._publishing():  # what was found before speaks of other regions
+                self._found = self._found_of = None
+                self._show_off()
             return self._say(error)
         with self._publishing():
             self._show_off()
@@ -308,7 +311,10 @@ class Cutting:
         inputs, fill = self.session.inputs, self._fill(self.params[method].values())
         grown = fill.kind == GROWN
         about = (inputs, fill, self._found if grown else None)
-        if about == self._fill_shown or (grown and self._found is None):
+        if grown and self._found is None:  # what stood there is of other regions or another fill
+            self._fill_shown, self.face.stage.canvas.fill = None, b""
+            return
+        if about == self._fill_shown:
             return
         self._fill_shown = about
         self.face.stage.canvas.set_fill(self._found.picture if grown else inputs.fill_shown(fill))

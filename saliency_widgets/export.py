@@ -166,7 +166,9 @@ def stage_picture(explorer: "Explorer", width: int = 896) -> Image.Image:
     of = {pair.layer: pair for pair in pairs}
     visible = [(one, made_with(of[one.layer].map), of[one.layer].subject) for one in seen(of)]
     cut = switched_off(explorer)
-    off = None if cut is None else Off(cut.mask, np.asarray(Image.open(io.BytesIO(canvas.fill)).convert("RGB")))
+    off = None
+    if cut is not None and canvas.fill:
+        off = Off(cut.mask, np.asarray(Image.open(io.BytesIO(canvas.fill)).convert("RGB")))
     stage = compose(photograph, [layer for layer, *_ in visible], looks, size, canvas.crop, off)
     return legend_strip(stage, visible, explorer.session.name)
 

@@ -135,7 +135,8 @@ class Granting:
 
     def _compute(self, wish: Wish, ticket: Ticket) -> None:
         session, started = self.session, time.monotonic()
-        session.contrast = wish.contrast
+        with session.subject.lock:
+            session.contrast = wish.contrast
 
         def progress(done: int, planned: int) -> None:
             # The first batch tells the price; nothing it evaluated is lost when the person must agree first.

@@ -1,6 +1,7 @@
 """Filling in what is switched off from what surrounds it."""
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 
 import numpy as np
@@ -9,6 +10,7 @@ MOST = 0.25  # share of the picture that may be filled in: what surrounds a larg
 MARGIN = 8   # pixels around a hole that can matter; the equations reach two
 KEPT = 16    # holes that are asked for again right away: for the model, and for the eye
 
+_lock = threading.Lock()  # every Explorer has a thread of its own
 _kept: OrderedDict[tuple, np.ndarray] = OrderedDict()
 
 
@@ -26,12 +28,16 @@ def inpainted(picture: np.ndarray, off: np.ndarray) -> np.ndarray:
     box = np.s_[max(0, y.min() - MARGIN):y.max() + MARGIN + 1, max(0, x.min() - MARGIN):x.max() + MARGIN + 1]
     part, hole, ends = picture[box], off[box], (float(picture.min()), float(picture.max()))
     key = (part.shape, part.tobytes(), np.packbits(hole).tobytes(), ends)
-    if key not in _kept:
+    with _lock:
+        grown = _kept.get(key)
+    if grown is None:
         from skimage.restoration import inpaint_biharmonic
 
-        _kept[key] = np.clip(inpaint_biharmonic(part, hole, channel_axis=-1), *ends)[hole]
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
+        grown = np.clip(inpaint_biharmonic(part, hole, channel_axis=-1), *ends)[hole]
+        with _lock:
+            _kept[key] = grown
+            while len(_kept) > KEPT:
+                _kept.popitem(last=False)
     result = picture.copy()
-    result[box][hole] = _kept[key]
+    result[box][hole] = grown
     return result

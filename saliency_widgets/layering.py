@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .engine.worker import Cancelled, Ticket
 from .methods.registry import find
 from .saliency_map import SaliencyMap
+from .what_if import against
 from .widgets import showing
 from .widgets.layers import LOOKS, HeatLayer
 from .widgets.words import duration, evaluations, sentence
@@ -171,19 +172,17 @@ class Layering:
                 continue
             inputs, why = session.inputs, ""
             try:
-                session.contrast = about[1]
-                count, seconds = session.estimate(pin.method, pin.params, about[0])
-                if not pin.paid and count > 2 and (seconds is None or seconds > CHEAP):
-                    why = evaluations(count) + ("" if seconds is None else f", ≈ {duration(seconds)}")
-                else:
-                    map = session.run(pin.method, pin.params, target=about[0], ticket=ticket,
-                                      on_progress=lambda done, planned: self.face.progress.advance(done, planned, None))
+                with against(session, about[1]):
+                    count, seconds = session.estimate(pin.method, pin.params, about[0])
+                    if not pin.paid and count > 2 and (seconds is None or seconds > CHEAP):
+                        why = evaluations(count) + ("" if seconds is None else f", ≈ {duration(seconds)}")
+                    else:
+                        map = session.run(pin.method, pin.params, target=about[0], ticket=ticket,
+                                          on_progress=lambda done, planned: self.face.progress.advance(done, planned, None))
             except Cancelled:
                 raise
             except Exception as error:
                 why = sentence(error)
-            finally:
-                session.contrast = self.contrast
             with self._publishing():
                 if pin not in self._pins:
                     continue
@@ -241,15 +240,13 @@ class Layering:
         if wanted is None:
             return
         try:
-            self.session.contrast = wanted["about"][1]
-            map = self.session.run(wanted["method"], wanted["params"], target=wanted["about"][0], ticket=ticket)
+            with against(self.session, wanted["about"][1]):
+                map = self.session.run(wanted["method"], wanted["params"], target=wanted["about"][0], ticket=ticket)
         except Cancelled:
             raise
         except Exception as error:
             self._wanted_other = None
             return self._say(error)
-        finally:
-            self.session.contrast = self.contrast
         with self._publishing():
             if self._wanted_other is wanted:
                 self._shown[1], self._about[1], self._wanted_other = map, wanted["about"], None

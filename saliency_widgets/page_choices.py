@@ -47,7 +47,6 @@ def class_choices(explorer: Explorer, pairs: Sequence[Shown]) -> list[dict[str, 
     alone, patience = [{"target": target}], PATIENCE
     if target is None or explorer.contrast is not None:
         return alone
-    session.contrast = None
     others = [index for index, *_ in session.top(5, include=target) if index != target]
     plan: list[bool | None] = []  # for each layer: made for others, too dear, or a class of its own
     for pair in pairs:

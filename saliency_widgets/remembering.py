@@ -17,7 +17,9 @@ from PIL import Image
 
 from . import region_files
 from .as_code import code_for
+from .layering import MOST
 from .methods.registry import find, methods
+from .model.pictures import plain_picture
 from .regions import Cut
 from .widgets.controls import same
 from .widgets.layers import LOOKS, HeatLayer
@@ -39,7 +41,7 @@ def encode(value: Any) -> Any:
         return {"mapping": {str(k): encode(v) for k, v in value.items()}}
     if isinstance(value, Image.Image):
         file = io.BytesIO()
-        value.save(file, "PNG")
+        plain_picture(value).save(file, "PNG")
         return {"picture": base64.b64encode(file.getvalue()).decode()}
     if isinstance(value, (np.ndarray, torch.Tensor)):
         array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
@@ -57,15 +59,18 @@ def decode(value: Any) -> Any:
         return value
     if "mapping" in value:
         return {k: decode(v) for k, v in value["mapping"].items()}
-    if "picture" in value:
-        picture = Image.open(io.BytesIO(base64.b64decode(value["picture"])))
-        picture.load()
-        return picture
-    for kind in ("array", "tensor"):
-        if kind in value:
-            raw = zlib.decompress(base64.b64decode(value[kind]))
-            array = np.frombuffer(raw, np.dtype(value["dtype"])).reshape(value["shape"]).copy()
-            return torch.from_numpy(array) if kind == "tensor" else array
+    try:
+        if "picture" in value:
+            picture = Image.open(io.BytesIO(base64.b64decode(value["picture"])))
+            picture.load()
+            return picture
+        for kind in ("array", "tensor"):
+            if kind in value:
+                raw = zlib.decompress(base64.b64decode(value[kind]))
+                array = np.frombuffer(raw, np.dtype(value["dtype"])).reshape(value["shape"]).copy()
+                return torch.from_numpy(array) if kind == "tensor" else array
+    except (zlib.error, OSError, SyntaxError, KeyError, TypeError) as error:
+        raise ValueError(f"a value in the state is damaged: {error}") from error
     raise ValueError(f"a state holds no value with {', '.join(map(repr, value)) or 'nothing'} in it")
 
 
@@ -219,14 +224,19 @@ class _Wanted:
         self.looks = self._looks(layers.get("explored", {}))
         other = layers.get("other")
         self.other = None if other is None else self._made(other)
+        if len(layers.get("pinned", ())) > MOST:
+            raise ValueError(f"the state pins {len(layers['pinned'])} maps, {MOST} are the limit")
         self.pinned = [{**self._made(pin), "key": self._key(pin), "follow": bool(pin.get("follow", False))}
                        for pin in layers.get("pinned", ())]
         photograph = dict(state.get("photograph", {}))
         self._leave(set(photograph) - set(PHOTOGRAPH), "photograph", "")
-        self.photograph = {trait: type(explorer.face.stage.canvas).class_traits()[trait]._validate(
-            explorer.face.stage.canvas, photograph[name]) for name, trait in PHOTOGRAPH.items() if name in photograph}
-        view = state.get("view", (1.0, 0.0, 0.0))
-        self.view = type(explorer.face.stage.canvas).view._validate(explorer.face.stage.canvas, tuple(view))
+        canvas = explorer.face.stage.canvas
+        try:
+            self.photograph = {trait: canvas.traits()[trait]._validate(canvas, photograph[name])
+                               for name, trait in PHOTOGRAPH.items() if name in photograph}
+            self.view = canvas.traits()["view"]._validate(canvas, tuple(state.get("view", (1.0, 0.0, 0.0))))
+        except traitlets.TraitError as error:
+            raise ValueError(f"the state's photograph or view: {error}") from error
         self.regions = self._regions(dict(state.get("regions", {})))
 
     def _leave(self, unknown: set, of: str, what: str) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,17 @@ class WhatIf:
     def drop(self) -> float:
         """How far the score falls: what leave-one-out calls the drop of a region."""
         return -self.change
+
+
+@contextmanager
+def against(session: Session, contrast: int | None) -> Iterator[None]:
+    """Explain against another class for a while; what else asks the session meanwhile waits for the subject's lock."""
+    with session.subject.lock:
+        before, session.contrast = session.contrast, contrast
+        try:
+            yield
+        finally:
+            session.contrast = before
 
 
 def without(session: Session, off: np.ndarray, fill: Any = "black", seed: int = 0,

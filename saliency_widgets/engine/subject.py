@@ -131,8 +131,10 @@ class Subject:
         if shape in self.fields or not self.cloned:
             return self.fields.get(shape, {}), 0
         with self.lock, self.running(gradients=False):
-            self.fields[shape] = receptive_fields(self.clone, layers, x, check)
-        return self.fields[shape], HIDDEN
+            # A copy of its own: what a forward pass writes down of NaN must not stay in the working one.
+            found = receptive_fields(working_model(self.model, self.device, own=True), layers, x, check)
+            self.fields[shape] = found
+        return found, HIDDEN
 
     def check(self) -> None:
         """Look at the content after a map: ModelChanged where training went past what the watch over batches sees.

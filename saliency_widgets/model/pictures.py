@@ -219,6 +219,11 @@ def _channels(image: Image.Image, grey: bool, notes: list[str]) -> Image.Image:
     return rgb
 
 
+def plain_picture(picture: Image.Image) -> Image.Image:
+    """A picture in a mode that a PNG keeps and that a fill is read in."""
+    return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
+
+
 def to_uint8(pixels: Tensor) -> np.ndarray:
     """A tensor of pixels `(C, H, W)` as a picture uint8 `(H, W, 3)`, clipped to 0..1; of other than 3 channels their mean."""
     array = pixels.detach().clamp(0, 1).mul(255).round().byte().cpu().numpy().transpose(1, 2, 0)
