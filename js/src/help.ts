@@ -13,6 +13,7 @@ const KEYS: [string, string][] = [
   ["Enter", "regions: switch off or on; a drawing tool: begin, end"],
   ["C R L D E S M", "regions: pointer, rectangle, lasso, draw, erase, split, merge"],
   ["U, Shift U", "regions: undo, redo (Ctrl Z, Ctrl Shift Z)"],
+  ["Ctrl Z, Ctrl Shift Z", "undo, redo: class, method, parameters, looks"],
   ["[ ] < > F Del O", "brush size; shrink, grow, split in four, remove; all on"],
   ["N, Shift-click", "regions: name, and what else can be done to one"],
   ["Esc", "stop the running evaluation, or leave"],

@@ -15,7 +15,7 @@ from .film_panel import FilmPanel
 from .path import PathPanel
 from .sheet_panel import SheetPanel
 from .views import ViewsPanel
-from .words import FAMILIES, Evidence, cost, evidence, short
+from .words import FAMILIES, Evidence, cost, duration, evidence, short
 
 if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
@@ -106,7 +106,11 @@ class MethodPanel(ipywidgets.VBox):
         self.remedy = ipywidgets.Button()
         self.remedy.add_class("sw-link")
         self.remedy.on_click(self._double)
-        tip = ipywidgets.VBox([self.sentence, self.remedy])
+        self.remedy_price = ipywidgets.HTML()
+        self.remedy_price.add_class("sw-m")
+        way_out = ipywidgets.HBox([self.remedy, self.remedy_price])
+        way_out.add_class("sw-way-out")
+        tip = ipywidgets.VBox([self.sentence, way_out])
         tip.add_class("sw-tip")
         self.evidence = ipywidgets.Box([self.mark, tip])
         self.evidence.add_class("sw-evidence")
@@ -280,6 +284,8 @@ class MethodPanel(ipywidgets.VBox):
         possible = bool(found.remedy) and name is not None and 2 * map.params[name] <= MOST_DOUBLED[name]
         self.remedy.layout.display = "" if possible else "none"
         self.remedy.description = f"{found.remedy} to {2 * map.params[name]}" if possible else ""
+        more = map.params[name] if possible and name == "steps" and map.evaluations and map.seconds else 0
+        self.remedy_price.value = more and f"{more} more, ≈ {duration(more * map.seconds / map.evaluations)}" or ""
 
     @staticmethod
     def _doubled(params: Mapping[str, Any]) -> str | None:
