@@ -131,6 +131,7 @@ class MethodPanel(ipywidgets.VBox):
         name_row = ipywidgets.HBox([self.choice, self.evidence, self.upload, self.sheet, self.menu, self.more])
         name_row.add_class("sw-name-row")
         self._prices: dict[str, str] = {}  # as HTML
+        self._each: dict[str, float] = {}  # seconds an evaluation took
         self._told: str | None = None  # whose map the evidence speaks of
         self.params, self._layers, self._default_layer = params, tuple(layers), default_layer
         self._on_point, self._on_edit, self._on_fill, self._picture = on_point, on_edit, on_fill, None
@@ -284,8 +285,10 @@ class MethodPanel(ipywidgets.VBox):
         possible = bool(found.remedy) and name is not None and 2 * map.params[name] <= MOST_DOUBLED[name]
         self.remedy.layout.display = "" if possible else "none"
         self.remedy.description = f"{found.remedy} to {2 * map.params[name]}" if possible else ""
-        more = map.params[name] if possible and name == "steps" and map.evaluations and map.seconds else 0
-        self.remedy_price.value = more and f"{more} more, ≈ {duration(more * map.seconds / map.evaluations)}" or ""
+        if map is not None and map.evaluations and map.seconds:  # a map of what is kept does not tell what one costs
+            self._each[map.method] = map.seconds / map.evaluations
+        each = self._each.get(map.method) if possible and name == "steps" else None
+        self.remedy_price.value = "" if each is None else f"{map.params[name]} more, ≈ {duration(map.params[name] * each)}"
 
     @staticmethod
     def _doubled(params: Mapping[str, Any]) -> str | None:

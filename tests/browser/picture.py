@@ -1,4 +1,4 @@
-"""Make the README's picture out of what the browser tests saw: `make shots`."""
+"""Make the README's pictures out of what the browser tests saw: `make shots`."""
 from __future__ import annotations
 
 from PIL import Image
@@ -6,19 +6,25 @@ from PIL import Image
 from .lab import ROOT
 from .notebook import SHOTS
 
-SOURCE, PICTURE = SHOTS / "composite-egyptian.png", ROOT / "notebooks" / "first-look.jpg"
-MOST = 150_000  # bytes; every clone carries it
+# Screenshot → picture, its width in pixels (None: as it is) and the bytes that it may have: every clone carries them.
+PICTURES = {"composite-egyptian": ("first-look", None, 150_000), "state-light": ("layers", 720, 80_000),
+            "compare-light": ("compare", 720, 80_000), "contact-sheet": ("contact-sheet", 720, 80_000)}
 
 
 def main() -> None:
-    """Write the composite of cat and cup as JPEG; an error where the tests left none or it grew too big."""
-    if not SOURCE.exists():
-        raise FileNotFoundError(f"no screenshot {SOURCE}: run the browser tests first, as `make shots` does (they need chromium)")
-    Image.open(SOURCE).convert("RGB").save(PICTURE, quality=88, subsampling=0, optimize=True)
-    size = PICTURE.stat().st_size
-    if size > MOST:
-        raise ValueError(f"{PICTURE.name} has {size:,} bytes, at most {MOST:,} are wanted: lower the quality")
-    print(f"{PICTURE.relative_to(ROOT)}  {size:,} bytes")
+    """Write every picture as JPEG; an error where the tests left no screenshot of it, or it grew too big."""
+    for source, (name, width, most) in PICTURES.items():
+        shot, target = SHOTS / f"{source}.png", ROOT / "notebooks" / f"{name}.jpg"
+        if not shot.exists():
+            raise FileNotFoundError(f"no screenshot {shot}: run the browser tests first, as `make shots` does (they need chromium)")
+        picture = Image.open(shot).convert("RGB")
+        if width is not None:
+            picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+        picture.save(target, quality=88 if width is None else 80, subsampling=0, optimize=True)
+        size = target.stat().st_size
+        if size > most:
+            raise ValueError(f"{target.name} has {size:,} bytes, at most {most:,} are wanted: lower the quality")
+        print(f"{target.relative_to(ROOT)}  {size:,} bytes")
 
 
 if __name__ == "__main__":

