@@ -16,11 +16,11 @@ def main() -> None:
     for source, (name, width, most) in PICTURES.items():
         shot, target = SHOTS / f"{source}.png", ROOT / "notebooks" / f"{name}.jpg"
         if not shot.exists():
-            raise FileNotFoundError(f"no screenshot {shot}: run the browser tests first, as `make shots` does (they need chromium)")
+            raise FileNotFoundError(f"no screenshot {shot}: run the browser tests as `make shots` does (it needs chromium)")
         picture = Image.open(shot).convert("RGB")
         if width is not None:
             picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
-        picture.save(target, quality=88 if width is None else 80, subsampling=0, optimize=True)
+        picture.save(target, quality=88 if width is None else 75, subsampling=0 if width is None else 2, optimize=True)
         size = target.stat().st_size
         if size > most:
             raise ValueError(f"{target.name} has {size:,} bytes, at most {most:,} are wanted: lower the quality")
