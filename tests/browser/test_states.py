@@ -127,6 +127,8 @@ def test_light_the_path_and_its_states(cat):
     notebook.settle()
     ring = "(node) => node === document.activeElement && getComputedStyle(node).boxShadow !== 'none'"
     assert handle.evaluate(ring)
+    hollow = "(node) => getComputedStyle(node).backgroundColor === getComputedStyle(node.closest('.sw-explorer')).backgroundColor"
+    assert handle.evaluate(hollow)
     shot(notebook, "focus")
 
     page.locator(".sw-explorer .sw-layer .sw-more").first.click()
@@ -155,6 +157,8 @@ def test_narrow(cat):
     notebook = cat(width=680, height=1700)
     path(notebook)
     shot(notebook, "narrow", (72, 81))
+    whole = "(node) => node.scrollWidth <= node.clientWidth"
+    assert notebook.page.locator(".sw-explorer .sw-status-text .widget-html-content").evaluate(whole), "the facts are all there"
     stage, panel = notebook.box(".sw-stage"), notebook.box(".sw-panel")
     assert panel["y"] >= stage["y"] + stage["height"] and notebook.box(".sw-foot")["height"] == 52
 
