@@ -1,7 +1,7 @@
 # make demo             open JupyterLab on the first notebook
 # make demo HEADLESS=1  execute it instead: build/first-look.html and build/first-look.png
 # make test             install what tests need and run them all
-# make shots            screenshots into build/shots, and the README's picture
+# make shots            screenshots into build/shots, and the README's pictures
 # make zoo              every method on every torchvision architecture, resumable: tests/zoo/SUPPORT.md
 # make sheets           contact sheets of the progression that tutorials show, into build/sheets
 # make bench            the first sight, and the heart of the comparison with other libraries: build/bench.md, in minutes
@@ -30,7 +30,7 @@ test-all: $(VENV)/test.stamp chromium bundle-check
 	$(BIN)/python -m pytest -m "slow or not slow"
 
 shots: $(VENV)/test.stamp chromium
-	$(BIN)/python -m pytest tests/browser -k "first_sight or cat_and_cup or leave_one_out"
+	$(BIN)/python -m pytest tests/browser -k "first_sight or cat_and_cup or leave_one_out or contact_sheet or test_states or (test_compare and looks)"
 	$(BIN)/python -m tests.browser.picture
 
 bench: $(VENV)/test.stamp

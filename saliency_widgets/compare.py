@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +21,7 @@ from .widgets import showing
 from .widgets.compare_face import DIFFERENCE, SIDE, VIEWS, CompareFace
 from .widgets.controls import same
 from .widgets.face import close_tree
-from .widgets.layers import default_limits
+from .widgets.layers import comparable
 from .widgets.words import plain
 
 MOST = 12  # cells; more are too small to see
@@ -29,6 +30,7 @@ LINKS = (("crosshair", "pointer", "pointing at one picture points at all"),
          ("target", "class", "choosing a class here explains it everywhere it is known"),
          ("method", "method", "choosing a method or a parameter here does so everywhere"),
          ("scale", "scale", "maps of one unit share the ends of their colour scale"))
+OURS = (*(f"link_{name}" for name, *_ in LINKS), "view", "pair", "chosen")  # keywords of `Compare.of` that are its own
 STRETCHED = "the second is stretched over the first's picture"
 VARIED = ("model", "img", "method", "target", "contrast", "layer")  # keywords of `Compare.of` that may be lists
 
@@ -65,7 +67,8 @@ class Compare(ipywidgets.VBox):
             raise ValueError("Compare got the same explorer twice: make another one on the same model, what it has evaluated "
                              "is shared")
         self.explorers, self._owned = tuple(explorers), False
-        self._lock = threading.RLock()
+        self._lock, self._wishes = threading.RLock(), threading.Lock()
+        self._own: dict[int, tuple[int, tuple[float, float]]] = {}  # each uppermost map's own limits, by layer: number and ends
         self._worker = Worker("saliency-widgets-compare", on_error=self._failed)
         self.face = CompareFace([ex.face for ex in explorers], LINKS, lambda name, on: setattr(self, f"link_{name}", on),
                                 lambda view: setattr(self, "view", view), lambda *pair: setattr(self, "pair", pair),
@@ -98,6 +101,7 @@ class Compare(ipywidgets.VBox):
         of labels for each model is given as a list of lists. They are closed with the comparison.
         """
         layer = keywords.pop("layer", None)
+        ours = {name: keywords.pop(name) for name in OURS if name in keywords}
         values = {"model": model, "img": img, "layer": layer, **keywords}
         lists = {name: list(values[name]) for name in VARIED if isinstance(values.get(name), (list, tuple))}
         lengths = {len(one) for one in lists.values()}
@@ -117,7 +121,7 @@ class Compare(ipywidgets.VBox):
                 if layer is not None:
                     ex.params[ex.method].layer = layer
                 ex._pay(ex.method)  # who writes a method down wants its map, whatever it costs
-            compared = cls(*made)
+            compared = cls(*made, **ours)
         except BaseException:
             for ex in made:
                 ex.close()
@@ -173,8 +177,10 @@ class Compare(ipywidgets.VBox):
 
     def wait(self, timeout: float | None = 30) -> bool:
         """Wait until all explorers have settled and the comparison shows it; False when the time was up first."""
+        end = None if timeout is None else time.monotonic() + timeout
         # What leads one explorer may set others to work, which the comparison then shows.
-        return all(one.wait(timeout) for _ in range(2) for one in (*self.explorers, self._worker))
+        return all(one.wait(None if end is None else max(0.0, end - time.monotonic()))
+                   for _ in range(2) for one in (*self.explorers, self._worker))
 
     def close(self) -> None:
         """Close the comparison; explorers that it made itself are closed, too."""
@@ -223,7 +229,8 @@ class Compare(ipywidgets.VBox):
 
     def _arrived(self, ex: Explorer) -> None:
         """A map is there: whoever agreed to its price agreed for all that follow."""
-        self._settled = ex
+        with self._wishes:
+            self._settled = ex
         self._refresh()
 
     def _led(self, change: Any) -> None:
@@ -234,7 +241,8 @@ class Compare(ipywidgets.VBox):
         self._lead(next(ex for ex in self.explorers if ex is owner or any(p is owner for p in ex.params.values())))
 
     def _lead(self, leader: Explorer) -> None:
-        self._following = leader
+        with self._wishes:
+            self._following = leader
         self._refresh()
 
     _following: Explorer | None = None  # whom the others are to follow
@@ -250,8 +258,7 @@ class Compare(ipywidgets.VBox):
             if self.link_method:
                 mine = ex.params[leader.method]
                 for name, value in leader.params[leader.method].values().items():
-                    known = name != "layer" or value is None or any(value in (y.name, *y.aliases) for y in ex.session.layers)
-                    if known and not same(getattr(mine, name), value):
+                    if self._fits(name, value, leader, ex) and not same(getattr(mine, name), value):
                         ex._set_param(leader.method, name, value)
             if self.link_target:
                 index = self._index(leader, leader.target, ex)
@@ -259,6 +266,14 @@ class Compare(ipywidgets.VBox):
                     ex.target = index
                 if leader.contrast is None or self._index(leader, leader.contrast, ex) is not None:
                     ex.contrast = None if leader.contrast is None else self._index(leader, leader.contrast, ex)
+
+    @staticmethod
+    def _fits(name: str, value: Any, leader: Explorer, ex: Explorer) -> bool:
+        """Whether a parameter means something for another explorer, too: a layer that it has, arrays of its picture's size."""
+        if name == "layer" and value is not None:
+            return any(value in (layer.name, *layer.aliases) for layer in ex.session.layers)
+        alike = leader.session.picture.shown.shape == ex.session.picture.shown.shape
+        return alike or not any(hasattr(one, "shape") for one in (value if isinstance(value, (list, tuple)) else (value,)))
 
     @staticmethod
     def _index(leader: Explorer, index: int, ex: Explorer) -> int | None:
@@ -297,14 +312,15 @@ class Compare(ipywidgets.VBox):
 
     def _work(self, ticket: Ticket) -> None:
         """Let the others follow, level the scales, and compare."""
-        leader, self._following = self._following, None
-        settled, self._settled = self._settled, None
+        with self._wishes:
+            leader, self._following = self._following, None
+            settled, self._settled = self._settled, None
         self._follower = threading.get_ident()
         try:
             if leader is not None:
                 self._follow(leader)
             for ex in self.explorers if settled is not None and self.link_method else ():
-                if ex.method == settled.method and ex.method not in ex.maps:
+                if ex.method == settled.method and ex.method not in ex.maps and not ex._worker.busy:
                     ex._pay(ex.method)
         finally:
             self._follower = None
@@ -318,19 +334,26 @@ class Compare(ipywidgets.VBox):
 
     def _level(self) -> None:
         """Give the uppermost maps of one unit and kind one scale, or each its own again."""
-        layers = [ex.face.layers[0] for ex in self.explorers if ex.face.layers[0].seq]
-        own = {id(layer): default_limits(layer.decode(), layer.signed, layer.kind) for layer in layers}
+        shown = [ex.face.layers[0] for ex in self.explorers]
+        layers = [layer for layer in shown if layer.seq and not (layer.empty or layer.stale)]
+        own = {}
+        for layer in layers:
+            with layer.whole():
+                if id(layer) not in self._own or self._own[id(layer)][0] != layer.seq:
+                    self._own[id(layer)] = layer.seq, layer.limits  # as they came with the map
+                own[id(layer)] = self._own[id(layer)][1]
 
         def kind(layer: Any) -> tuple:
-            return layer.unit, layer.signed, layer.kind
+            return comparable(layer), layer.signed, layer.kind
 
         for _, group in groupby(sorted(layers, key=kind), kind):
             alike = list(group)
             shared = tuple(float(end(own[id(layer)][side] for layer in alike)) for side, end in ((0, min), (1, max)))
             for layer in alike:
                 limits = shared if self.link_scale else own[id(layer)]
-                if not np.allclose(layer.limits, limits, rtol=1e-9, atol=0):
-                    layer.limits = limits
+                with layer.whole():
+                    if self._own[id(layer)][0] == layer.seq and not np.allclose(layer.limits, limits, rtol=1e-9, atol=0):
+                        layer.limits = limits
 
     def _maps(self) -> tuple[SaliencyMap, SaliencyMap]:
         pair = [self.explorers[number] for number in self.pair]

@@ -21,12 +21,13 @@ from .remembering import Remembering
 from .saliency_map import SaliencyMap
 from .saving import Saving
 from .session import Session
+from .undoing import Undoing
 from .widgets.controls import Params
 from .widgets.face import Face, Hands, close_tree
 from .widgets.words import plain, sentence
 
 
-class Explorer(Picturing, Cutting, Layering, Remembering, Granting, Saving, ipywidgets.VBox):
+class Explorer(Picturing, Cutting, Layering, Remembering, Undoing, Granting, Saving, ipywidgets.VBox):
     """A picture with the saliency maps of an image model laid over it, to be asked by touching.
 
     `model` maps `(N, C, H, W)` to scores `(N, K)`; a list of models gives a `Compare` of them. `img` is a PIL image, a
@@ -84,11 +85,13 @@ class Explorer(Picturing, Cutting, Layering, Remembering, Granting, Saving, ipyw
                   fill=self._open_fill, point=lambda _: self._ask(hand=True),
                   picture=lambda number: self._by_hand("index", number),
                   turn=lambda steps: self._by_hand("index", self._turned(steps)), refresh=self.refresh, cancel=self.cancel,
+                  undo=self.undo, redo=self.redo,
                   pin=self._pin_by_hand, unpin=self._unpin_by_hand, save=self._saved),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
             layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
         super().__init__(children=self.face.children)
         self.add_class("sw-explorer")
+        self._begin_undoing()  # first: who observes later changes more
         for layer in self.face.layers:
             self._watch(layer)
         for name in self.params:
@@ -173,7 +176,9 @@ class Explorer(Picturing, Cutting, Layering, Remembering, Granting, Saving, ipyw
     @traitlets.validate("method")
     def _check_method(self, proposal: Any) -> str:
         with self._told():
-            return find(proposal["value"]).name
+            name = find(proposal["value"]).name
+        self._before_method()
+        return name
 
     @contextmanager
     def _told(self) -> Any:

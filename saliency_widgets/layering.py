@@ -132,6 +132,7 @@ class Layering:
             else:
                 self._put(len(self._shown) - 1)
             self._apply(layer, looks)
+            self._note_looks(layer)
             self._watch(layer)
             self._list_maps()
             self.face.show_layers()

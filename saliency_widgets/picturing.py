@@ -49,6 +49,8 @@ class Picturing(traitlets.HasTraits):
 
     def _place(self, img: Any) -> int | None:
         """Where a picture stands among `images`, by identity."""
+        if 0 <= self.index < len(self.images) and self.images[self.index] is img:  # the same picture may stand there twice
+            return self.index
         return next((i for i, one in enumerate(self.images) if one is img), None)
 
     def _taken(self, img: Any) -> Any:
@@ -79,6 +81,7 @@ class Picturing(traitlets.HasTraits):
     def _images_changed(self, _: Any) -> None:
         if self._ready:
             self._show_strip()
+            self._follow_image()
 
     def _follow_image(self) -> None:
         """The strip marks the picture that is shown, or that is being opened."""
@@ -102,6 +105,8 @@ class Picturing(traitlets.HasTraits):
                     thumbs[number] = thumbnail(self.session.load(img).shown)
                 except Exception as error:  # said again, and in full, to whoever chooses it
                     refused[number] = sentence(error)
+                if not ticket.newest:
+                    return
                 if number == len(images) - 1 or time.monotonic() - told > EVERY:
                     strip.put(thumbs, refused)
                     thumbs, refused, told = {}, {}, time.monotonic()

@@ -160,6 +160,7 @@ class Remembering:
         with self._lock:
             with self._publishing():
                 self._restore(wanted)
+                self._forget_steps()
             self._ask()
         if wanted.said:
             words = "; ".join(wanted.said)

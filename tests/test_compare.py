@@ -98,11 +98,11 @@ def test_maps_of_one_unit_share_a_scale(made):
     layers = [ex.face.layers[0] for ex in c.explorers]
     own = [default_limits(layer.decode(), True) for layer in layers]
     assert own[0] != own[1]
-    assert layers[0].limits == layers[1].limits == pytest.approx((min(o[0] for o in own), max(o[1] for o in own)))
+    assert layers[0].limits == layers[1].limits == pytest.approx((min(o[0] for o in own), max(o[1] for o in own)), rel=1e-4)
     c.link_scale = False
     assert c.wait()
     for layer, limits in zip(layers, own):
-        assert layer.limits == pytest.approx(limits)
+        assert layer.limits == pytest.approx(limits, rel=1e-4)
     c.link_scale = True
     c[0].method = "occlusion"
     assert c.wait()
@@ -190,6 +190,22 @@ def test_what_cannot_be_compared_is_said(ex):
         Compare.of(small(), tensor(), method=["gradient", "gradiemt"])
     left = {type(ipywidgets.widgets.widget._instances[i]).__name__ for i in open_widgets() - before}
     assert left <= set(SHARED), "what was made before the error is closed"
+
+
+def test_shares_of_a_maximum_have_a_scale_for_each_method(made):
+    c = made(small(), tensor(), LABELS, method=["grad_cam", "layer_cam"], link_scale=True, view="difference")
+    assert c.view == "difference" and [ex.face.layers[0].unit for ex in c.explorers] == ["of max"] * 2
+    for ex in c.explorers:
+        assert ex.face.layers[0].limits == pytest.approx(default_limits(ex.face.layers[0].decode(), False), rel=1e-4)
+
+
+def test_what_is_drawn_on_one_picture_stays_there_where_the_others_differ_in_size(made):
+    c = made(small(), [pixels(), pixels((40, 32), seed=2)], LABELS, preprocess=None, target=1, method="leave_one_out")
+    c.link_method = True
+    labels = np.zeros((32, 32), int)
+    labels[:16] = 1
+    c[0].params["leave_one_out"].regions = labels
+    assert c.wait() and c[1].error == "" and c[1].params["leave_one_out"].regions is None
 
 
 def test_a_wrong_pair_or_cell_changes_nothing(made):

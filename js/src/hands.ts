@@ -22,6 +22,8 @@ export interface Wishes {
   toggleTop(): void;
   toggleGrid(): void;
   toggleSwipe(): void;
+  /** Take back the last change, or do it again. */
+  undo(which: "undo" | "redo"): void;
   escape(): void;
   enter(): void;
   help(): void;
@@ -128,8 +130,15 @@ function bindPointer(el: HTMLElement, focusable: HTMLElement, wish: Wishes, sign
 const isPicture = (target: EventTarget | null) => target instanceof Element && !target.closest(".sw-help");
 
 function bindKeys(focusable: HTMLElement, wish: Wishes, signal: AbortSignal): void {
+  const undoKey = (e: KeyboardEvent): boolean => {
+    const letter = e.key.toLowerCase();
+    if (!(e.ctrlKey || e.metaKey) || e.altKey || (letter !== "z" && letter !== "y")) return false;
+    wish.undo(letter === "y" || e.shiftKey ? "redo" : "undo");
+    return true;
+  };
   const handle = (e: KeyboardEvent): boolean => {
     if (wish.editKey(e)) return true;
+    if (undoKey(e)) return true;
     if (e.ctrlKey || e.metaKey || e.altKey) return false;
     const arrow = ARROWS[e.key];
     const k = e.shiftKey ? 10 : 1;

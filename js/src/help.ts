@@ -15,6 +15,7 @@ const CUTTING: [string, string][] = [
   ["Enter", "regions: off or on (or choose); a drawing tool: begin, end"],
   ["C R L D E S M", "regions: pointer, rectangle, lasso, draw, erase, split, merge"],
   ["U, Shift U", "regions: undo, redo (Ctrl Z, Ctrl Shift Z)"],
+  ["Ctrl Z, Ctrl Shift Z", "undo, redo: class, method, parameters, looks"],
   ["[ ] < > Del O", "brush size; shrink, grow, remove; all on"],
   ["F, Shift F, I", "regions: finer, coarser, interactions"],
   ["N, Shift-click", "regions: name, and what else can be done to one"],

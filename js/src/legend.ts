@@ -19,14 +19,21 @@ export function legendWords(
   const [low, high] = layer.limits;
   const digits = Math.max(high, -low) < 0.095 ? 3 : 2;
   const [up = "", down = ""] = layer.words;
+  // What stands in the middle keeps its distance from both ends; where it cannot, it goes.
+  const middle = (left: string, words: string, right: string) =>
+    measure(words) / 2 + 8 <= width / 2 - Math.max(measure(left), measure(right));
   if (!layer.signed) {
     const own = high === (layer.own ?? layer.limits)[1];
-    const end = layer.unit === "of max" ? `${plain(high, digits)}${own ? ", the maximum" : ""}` : `${plain(high, digits)} ${layer.unit}`;
-    return [low === 0 ? "0" : plain(low, digits), width < 300 ? "" : up, end];
+    const ofMax = layer.unit === "of max";
+    const end = ofMax ? `${plain(high, digits)}${own ? ", the maximum" : ""}` : `${plain(high, digits)} ${layer.unit}`;
+    const first = low === 0 ? "0" : plain(low, digits);
+    for (const last of ofMax ? [end, plain(high, digits)] : [end]) if (middle(first, up, last)) return [first, up, last];
+    return [first, "", end];
   }
-  if (layer.sign === "negative") return [`${plain(low, digits)} ${layer.unit}`, down, "0"];
-  if (layer.sign === "positive") return ["0", up, `+${plain(high, digits)} ${layer.unit}`];
-  if (layer.sign === "absolute") return ["0", "size, whatever the sign", `${plain(high, digits)} ${layer.unit}`];
+  const one = (left: string, words: string, right: string): [string, string, string] => [left, middle(left, words, right) ? words : "", right];
+  if (layer.sign === "negative") return one(`${plain(low, digits)} ${layer.unit}`, down, "0");
+  if (layer.sign === "positive") return one("0", up, `+${plain(high, digits)} ${layer.unit}`);
+  if (layer.sign === "absolute") return one("0", "size, whatever the sign", `${plain(high, digits)} ${layer.unit}`);
   const zero = low < 0 && high > 0 ? "0" : "";
   const left = (words: string) => `${plain(low, digits)}  ${words}`.trim();
   const right = (words: string) => `${words}  +${plain(high, digits)} ${layer.unit}`.trim();

@@ -297,6 +297,7 @@ export function mountStage(
       },
       help: () => setHelp(!state.help),
       drop: (file) => callbacks.drop?.(file),
+      undo: (which) => callbacks.key?.(which),
       turn: (steps) => callbacks.key?.(steps > 0 ? "PageDown" : "PageUp"),
       dropping: (on) => void el.classList.toggle("sw-dropping", on),
     },

@@ -86,9 +86,18 @@ export function mountScreen(el: HTMLElement, signal: AbortSignal): void {
   button.addEventListener("click", async () => {
     if (document.fullscreenElement === root()) await document.exitFullscreen();
     else if (root().classList.contains("sw-wide")) root().classList.remove("sw-wide");
-    else await root().requestFullscreen?.().catch(() => root().classList.add("sw-wide")) ?? undefined;
+    else {
+      const entered = root().requestFullscreen?.().then(() => true, () => false);
+      if (!(await entered)) root().classList.add("sw-wide"); // not allowed here, or not known
+    }
     show();
   });
   document.addEventListener("fullscreenchange", show, { signal });
+  const leave = (e: KeyboardEvent) => {
+    if (e.key !== "Escape" || !root().classList.contains("sw-wide")) return;
+    root().classList.remove("sw-wide");
+    show();
+  };
+  document.addEventListener("keydown", leave, { signal });
   show();
 }

@@ -93,6 +93,13 @@ describe("the legend", () => {
   });
   it("of an unsigned map ends at the maximum", () => {
     expect(legendWords(cam, 480, measure)).toEqual(["0", "evidence for Egyptian cat", "0.50, the maximum"]);
+    const middle = measure("evidence for Egyptian cat");
+    for (let width = 120; width < 480; width += 10) {
+      const [left, words, right] = legendWords(cam, width, measure);
+      expect(words === "" || middle / 2 + Math.max(measure(left), measure(right)) < width / 2).toBe(true);
+    }
+    expect(legendWords(cam, 300, measure)).toEqual(["0", "evidence for Egyptian cat", "0.50"]);
+    expect(legendWords(cam, 160, measure)).toEqual(["0", "", "0.50, the maximum"]);
   });
 });
 

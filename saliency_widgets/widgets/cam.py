@@ -58,7 +58,9 @@ class CamPanel(ipywidgets.VBox):
         self.choice = controls.get("layer")
         self.film = Film()
         self.film.observe(self._chosen, "selected")
-        row = ipywidgets.HBox([c.widget for c in controls.values()])
+        self.sees = ipywidgets.HTML()
+        self.sees.add_class("sw-sees")
+        row = ipywidgets.HBox([*(c.widget for c in controls.values()), self.sees])
         row.add_class("sw-params")
         super().__init__([self.film, row])
 
@@ -87,6 +89,13 @@ class CamPanel(ipywidgets.VBox):
             self.film.selected = frames.index(chosen) if chosen in frames else -1
         finally:
             self._syncing = False
+        self._say_field()
+
+    def _say_field(self) -> None:
+        """How much of the picture one position of the chosen layer sees, once it was measured."""
+        names, at = self.film.names, self.film.selected
+        field = self._fields.get(names[at]) if 0 <= at < len(names) else None
+        self.sees.value = "" if field is None else "sees the whole picture" if field >= self._width else f"sees {field} px"
 
     def _titles(self, names: Sequence[str]) -> dict[str, str]:
         return {name: layer_title(self.layers[name], self._fields.get(name), self._width)
@@ -97,6 +106,7 @@ class CamPanel(ipywidgets.VBox):
         if fields != self._fields or width != self._width:
             self._fields, self._width = fields, width
             self.film.retitle(self._titles(self.film.names))
+            self._say_field()
 
     def _chosen(self, change: dict) -> None:
         names = self.film.names

@@ -45,6 +45,8 @@ class Hands:
     fill: Callable[[str, str, str, bytes], None]
     refresh: Callable[[], None]
     cancel: Callable[[], None]
+    undo: Callable[[], bool]
+    redo: Callable[[], bool]
 
 
 class Face:
@@ -61,7 +63,7 @@ class Face:
         self.stage = Stage(layers=self.layers)
         # Each part has a list of its own: one that all share would change without any of them being told.
         self.legend, self.tools, self.readout = (part(layers=list(self.layers)) for part in (Legend, Tools, Readout))
-        self.status = StatusLine(hands.file, hands.refresh, hands.save)
+        self.status = StatusLine(hands.file, hands.refresh, hands.save, hands.undo)
         self.strip, self.sheet = Strip(hands.picture), SheetView(hands.sheet)
         self.classes = ClassPanel(hands.pick, hands.search, hands.contrast, classes, labels)
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
@@ -73,7 +75,8 @@ class Face:
         self.stage.canvas.on_drop(hands.file)
         self.stage.canvas.on_fill(self.method.fill_with)
         self.stage.canvas.on_edit(hands.edit)
-        keys = {"Escape": hands.cancel, "PageUp": lambda: hands.turn(-1), "PageDown": lambda: hands.turn(1)}
+        keys = {"Escape": hands.cancel, "PageUp": lambda: hands.turn(-1), "PageDown": lambda: hands.turn(1),
+                "undo": hands.undo, "redo": hands.redo}
         self.stage.canvas.on_key(lambda key: keys[key]() if key in keys else None)
         left = ipywidgets.VBox([self.stage, self.legend, self.tools, self.sheet])
         left.add_class("sw-left")

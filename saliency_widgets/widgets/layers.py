@@ -212,6 +212,10 @@ class HeatLayer(ipywidgets.Widget):
             return "<HeatLayer, empty>"
         return f"<HeatLayer {self.name!r}, {' × '.join(map(str, self.shape))}{'' if self.visible else ', hidden'}>"
 
+    def whole(self) -> threading.RLock:
+        """Held, no other thread replaces the map: `with layer.whole(): …`."""
+        return self._frame_lock
+
     def decode(self) -> np.ndarray:
         """The map as the browser reads it: (H, W) float64, within half a step of what was shown."""
         return decode(self.shape, self.dtype, self.data, self.vmin, self.vmax)

@@ -15,7 +15,7 @@ from .film_panel import FilmPanel
 from .path import PathPanel
 from .sheet_panel import SheetPanel
 from .views import ViewsPanel
-from .words import FAMILIES, Evidence, cost, evidence, short
+from .words import FAMILIES, Evidence, cost, duration, evidence, short
 
 if TYPE_CHECKING:
     from ..saliency_map import SaliencyMap
@@ -106,7 +106,11 @@ class MethodPanel(ipywidgets.VBox):
         self.remedy = ipywidgets.Button()
         self.remedy.add_class("sw-link")
         self.remedy.on_click(self._double)
-        tip = ipywidgets.VBox([self.sentence, self.remedy])
+        self.remedy_price = ipywidgets.HTML()
+        self.remedy_price.add_class("sw-m")
+        way_out = ipywidgets.HBox([self.remedy, self.remedy_price])
+        way_out.add_class("sw-way-out")
+        tip = ipywidgets.VBox([self.sentence, way_out])
         tip.add_class("sw-tip")
         self.evidence = ipywidgets.Box([self.mark, tip])
         self.evidence.add_class("sw-evidence")
@@ -127,6 +131,7 @@ class MethodPanel(ipywidgets.VBox):
         name_row = ipywidgets.HBox([self.choice, self.evidence, self.upload, self.sheet, self.menu, self.more])
         name_row.add_class("sw-name-row")
         self._prices: dict[str, str] = {}  # as HTML
+        self._each: dict[str, float] = {}  # seconds an evaluation took
         self._told: str | None = None  # whose map the evidence speaks of
         self.params, self._layers, self._default_layer = params, tuple(layers), default_layer
         self._on_point, self._on_edit, self._on_fill, self._picture = on_point, on_edit, on_fill, None
@@ -280,6 +285,10 @@ class MethodPanel(ipywidgets.VBox):
         possible = bool(found.remedy) and name is not None and 2 * map.params[name] <= MOST_DOUBLED[name]
         self.remedy.layout.display = "" if possible else "none"
         self.remedy.description = f"{found.remedy} to {2 * map.params[name]}" if possible else ""
+        if map is not None and map.evaluations and map.seconds:  # a map of what is kept does not tell what one costs
+            self._each[map.method] = map.seconds / map.evaluations
+        each = self._each.get(map.method) if possible and name == "steps" else None
+        self.remedy_price.value = "" if each is None else f"{map.params[name]} more, ≈ {duration(map.params[name] * each)}"
 
     @staticmethod
     def _doubled(params: Mapping[str, Any]) -> str | None:

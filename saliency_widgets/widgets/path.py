@@ -9,7 +9,7 @@ import ipywidgets
 import numpy as np
 
 from .controls import Control
-from .curve import Curve, player
+from .curve import HEIGHT, Curve, player
 from .pictures import Pictured, paint_signed, paint_size
 from .words import plain
 
@@ -71,8 +71,11 @@ class PathPanel(ipywidgets.VBox):
         much = (summed > score) == (self._direction > 0)
         words = f"map sums to {plain(abs(summed - score))} too {'much' if much else 'little'}"
         place = f"left:{100 * share:.2f}%;top:"
+        # Below the line, or above one that runs low: never across it, nor over the score's words or the right edge.
+        words_top = lower + 3 if lower + 17 <= HEIGHT - 18 else max(0.0, upper - 17)
+        words_place = f"left:{100 * min(share, 0.52):.2f}%;top:"
         self.gap.value = (f"<i style='{place}{upper:.1f}px;height:{lower - upper:.1f}px'></i>"
-                          f"<span style='{place}{max(0.0, (upper + lower) / 2 - 7):.1f}px'>{words}</span>")
+                          f"<span style='{words_place}{words_top:.1f}px'>{words}</span>")
 
     def show(self, map: SaliencyMap) -> None:
         """Draw the score along the path and what the map sums to inside its window."""

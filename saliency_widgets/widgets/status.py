@@ -49,11 +49,11 @@ class StatusLine(ipywidgets.HBox):
     """Model, device, backend and preprocessing, or, in their place, one error with the way out.
 
     `on_file(name, bytes)` hears an upload, `on_refresh()` the wish to evaluate everything again, `on_save(what)` the wish
-    for a file or for code.
+    for a file or for code, `on_undo()` the wish to take the last change back.
     """
 
     def __init__(self, on_file: Callable[[str, bytes], None], on_refresh: Callable[[], None],
-                 on_save: Callable[[str], tuple[str, bytes] | str]):
+                 on_save: Callable[[str], tuple[str, bytes] | str], on_undo: Callable[[], object]):
         self._on_file = on_file
         self.save = SaveMenu(on_save)
         self.text = ipywidgets.HTML()
@@ -70,12 +70,16 @@ class StatusLine(ipywidgets.HBox):
         self.refresh = named(ipywidgets.Button(), "evaluate again", "forget what was kept for this model and picture")
         self.refresh.add_class("sw-refresh")
         self.refresh.on_click(lambda _: on_refresh())
+        self.undo = named(ipywidgets.Button(disabled=True), "undo", "take back the last change (Ctrl Z on the picture)")
+        self.undo.add_class("sw-undo")
+        self.undo.on_click(lambda _: on_undo())
         self.help = named(ipywidgets.ToggleButton(value=False), "keys", "? on the picture")
         self.help.add_class("sw-help-button")
-        for button in (self.upload, self.refresh, self.help):
+        for button in (self.undo, self.upload, self.refresh, self.help):
             button.add_class("sw-icon")
         self.screen = Screen()
-        super().__init__([self.text, self.details, self.more, self.upload, self.refresh, self.save, self.screen, self.help])
+        super().__init__([self.text, self.details, self.more, self.undo, self.upload, self.refresh, self.save, self.screen,
+                          self.help])
         self.add_class("sw-status")
 
     def show(self, name: str, facts: str, tip: str = "") -> None:
@@ -96,6 +100,10 @@ class StatusLine(ipywidgets.HBox):
         self.details.value = False
         self.more.value = f"<pre>{escape(details)}</pre>" if details else ""
         flag(self, "sw-error", bool(words))
+
+    def history(self, undoable: bool) -> None:
+        """Offer to undo, or not."""
+        self.undo.disabled = not undoable
 
     def _uploaded(self, change: dict) -> None:
         for file in change["new"]:

@@ -41,9 +41,11 @@ class Strip(Part):
         with self._lock, self.hold_sync():
             pngs, names = list(self.thumbs), list(self.names)
             for number, picture in thumbs.items():
-                pngs[number] = encode_picture(picture)
+                if number < len(pngs):  # a shorter list may have come in between
+                    pngs[number] = encode_picture(picture)
             for number, why in refused.items():
-                names[number] = f"{number + 1}: {why}"
+                if number < len(names):
+                    names[number] = f"{number + 1}: {why}"
             self.thumbs, self.names = pngs, names
 
     def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:

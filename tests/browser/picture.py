@@ -6,21 +6,26 @@ from PIL import Image
 from .lab import ROOT
 from .notebook import SHOTS
 
-PICTURES = {"composite-egyptian.png": ("first-look.jpg", 88), "regions-egyptian.png": ("regions.jpg", 80)}  # and JPEG quality
-MOST = 150_000  # bytes; every clone carries it
+# Screenshot → picture, its width in pixels (None: as it is) and the bytes that it may have: every clone carries them.
+PICTURES = {"composite-egyptian": ("first-look", None, 150_000), "regions-egyptian": ("regions", None, 150_000),
+            "state-light": ("layers", 720, 80_000),
+            "compare-light": ("compare", 720, 80_000), "contact-sheet": ("contact-sheet", 720, 80_000)}
 
 
 def main() -> None:
-    """Write cat and cup, whole and with regions off, as JPEG; an error where the tests left none or one grew too big."""
-    for source, (name, quality) in PICTURES.items():
-        shot, picture = SHOTS / source, ROOT / "notebooks" / name
+    """Write every picture as JPEG; an error where the tests left no screenshot of it, or it grew too big."""
+    for source, (name, width, most) in PICTURES.items():
+        shot, target = SHOTS / f"{source}.png", ROOT / "notebooks" / f"{name}.jpg"
         if not shot.exists():
-            raise FileNotFoundError(f"no screenshot {shot}: `make shots` takes it, and needs chromium")
-        Image.open(shot).convert("RGB").save(picture, quality=quality, subsampling=0, optimize=True)
-        size = picture.stat().st_size
-        if size > MOST:
-            raise ValueError(f"{picture.name} has {size:,} bytes, at most {MOST:,} are wanted: lower the quality")
-        print(f"{picture.relative_to(ROOT)}  {size:,} bytes")
+            raise FileNotFoundError(f"no screenshot {shot}: run the browser tests as `make shots` does (it needs chromium)")
+        picture = Image.open(shot).convert("RGB")
+        if width is not None:
+            picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+        picture.save(target, quality=88 if width is None else 75, subsampling=0 if width is None else 2, optimize=True)
+        size = target.stat().st_size
+        if size > most:
+            raise ValueError(f"{target.name} has {size:,} bytes, at most {most:,} are wanted: lower the quality")
+        print(f"{target.relative_to(ROOT)}  {size:,} bytes")
 
 
 if __name__ == "__main__":

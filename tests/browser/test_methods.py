@@ -1,6 +1,8 @@
 """Every kind of method body on screen: it keeps its height, nothing leaves the panel, and hands reach what it shows."""
 import numpy as np
 
+from .test_explaining import same_on_screen
+
 FEW = ("for name, method in sw.methods().items():\n"
        "    for parameter, few in dict(iterations=12, n=200, steps=8, stride=32).items():\n"
        "        if ex.params[name].has_trait(parameter):\n"
@@ -54,6 +56,8 @@ def test_a_filter_of_the_contact_sheet(demo):
     order = demo.value("[int(k) for k in ex.maps['activation'].details['order'][:16]]")
     demo.page.locator(".sw-explorer .sw-body .sw-film button").nth(2).click()
     demo.until(f"ex.params['activation'].channel == {order[2]} and ex.maps['activation'].details['channel'] == {order[2]}")
+    demo.settle()
+    same_on_screen(demo, demo.array("ex.maps['activation'].heatmap(size=(224, 224))"))
     demo.page.locator(".sw-explorer .sw-pages button").nth(1).click()
     demo.page.wait_for_function("(text) => document.querySelector('.sw-explorer .sw-film').textContent.includes(text)",
                                 arg=f"№ {order[8]}")

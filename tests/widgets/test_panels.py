@@ -43,7 +43,7 @@ def test_the_chosen_class_is_marked_and_none_is_invented():
 
 
 def test_errors_take_the_place_of_the_facts_and_are_escaped():
-    line = StatusLine(lambda *_: None, lambda: None, lambda what: what)
+    line = StatusLine(lambda *_: None, lambda: None, lambda what: what, lambda: None)
     line.show("net", " · cpu", "as given")
     assert "· cpu" in line.text.value and "sw-error" not in line._dom_classes
     line.error("bad <b>label</b>", "Traceback <x>")
