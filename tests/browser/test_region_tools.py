@@ -141,8 +141,12 @@ def back_and_forth(cut, hand, first, last, count):
         assert (cut.value(state) == there) == (words == "redo" or not (np.array_equal(first, last)))
 
 
-@pytest.mark.parametrize("hand", ["pointer", "keys"])
-@pytest.mark.parametrize("name", TOOLS)
+BY_KEYS = list(TOOLS)[::4]  # one of each kind always; the rest with `make test-all`
+
+
+@pytest.mark.parametrize("name, hand", [
+    pytest.param(name, hand, marks=pytest.mark.slow if hand == "keys" and name not in BY_KEYS else [])
+    for name in TOOLS for hand in ("pointer", "keys")])
 def test_a_tool(cut, name, hand):
     it, d = TOOLS[name], 0 if hand == "pointer" else 16
     if it.before:
