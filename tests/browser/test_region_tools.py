@@ -200,9 +200,9 @@ def test_all_the_way_back_and_forth_by_keys(cut):
         page.keyboard.press("Control+z" if k % 2 else "u")
     cut.until("ex.regions.undoable == 0")
     assert np.array_equal(labels(cut), first) and np.array_equal(first, GRID) and cut.value("ex.regions.off == set()")
-    assert page.locator(".sw-explorer button[aria-label^='undo']").is_disabled()
+    assert page.locator(".sw-tools button[aria-label^='undo']").is_disabled()
     for k in range(n):
         page.keyboard.press("Control+y" if k % 2 else "U")
     assert np.array_equal(evaluated(cut, n), last)
-    assert page.locator(".sw-explorer button[aria-label^='redo']").is_disabled() and pressed(cut, "switch regions")
+    assert page.locator(".sw-tools button[aria-label^='redo']").is_disabled() and pressed(cut, "switch regions")
     assert cut.value(f"{BODY}.region is None or {BODY}.region < len(ex.regions)")

@@ -150,7 +150,7 @@ def test_edits_in_code_show_and_the_menu_names(cut):
     cut.page.locator(".sw-explorer .sw-param.widget-dropdown", has=page.locator("label", has_text="regions")).locator(
         "select").select_option("slic")
     cut.until("ex.params.leave_one_out.regions == 'slic' and ex.wait(60)")
-    page.locator(".sw-explorer button[aria-label^='undo']").click()
+    page.locator(".sw-tools button[aria-label^='undo']").click()
     cut.until("'left ear' in ex.regions.names.values()")
     cut.settle()
 
