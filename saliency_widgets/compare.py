@@ -290,8 +290,7 @@ class Compare(ipywidgets.VBox):
 
     @staticmethod
     def _class(ex: Explorer) -> str:
-        label = ex.session.label(ex.target)
-        return label if ex.contrast is None else f"{label} over {ex.session.label(ex.contrast)}"
+        return ex._subject(ex.target, ex.contrast)
 
     @staticmethod
     def _title(ex: Explorer) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from .contact_sheet import contact_sheet, has_sheet
 from .engine.worker import Cancelled, Ticket
 from .methods.registry import find
-from .path_points import PathPoints
+from .path_points import WINDOWED, PathPoints
 from .regions import Cut
 from .saliency_map import SaliencyMap
 from .widgets import showing
@@ -20,7 +20,6 @@ from .widgets.path import PathPanel
 from .widgets.words import duration
 
 EXPENSIVE = 3.0  # seconds; what a hand asks for and costs more waits for a click that knows the price
-WINDOWED = ("trapezoid", "secant")  # rules whose windows cost nothing
 SAME = object()  # the picture stays
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from .methods.registry import find
-from .path_points import AXES, PathPoints
+from .path_points import AXES, WINDOWED, PathPoints
 from .saliency_map import SaliencyMap
 from .widgets.cam import choose_frames, layer_title
 from .widgets.layers import default_limits, encode, label_map
@@ -27,7 +27,6 @@ PATIENCE = 3.0      # seconds that the other classes may cost together
 MOST = 12 * 2**20   # bytes of other classes' maps in a page
 FRAMES = 25         # points of a path
 SIDE = 168          # pixels of a path's small pictures
-WINDOWED = ("trapezoid", "secant")  # rules whose parts cost nothing
 
 
 def base64_of(data: bytes) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 AXES = ("alpha", "sigma")
+WINDOWED = ("trapezoid", "secant")  # rules whose windows cost nothing
 
 
 class PathPoints:

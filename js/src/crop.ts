@@ -1,4 +1,5 @@
 // The crop of a photograph that the model sees: outlined, and what it does not see a little darker.
+import { whiteOnBlack } from "./probe";
 import type { View } from "./view";
 
 const DIMMED = 0.35;
@@ -26,10 +27,7 @@ export function drawCrop(
   x.rect(x0, y0, wide, tall);
   x.fillStyle = `rgba(0,0,0,${DIMMED})`;
   x.fill("evenodd");
-  for (const [width, colour] of [
-    [3 * ratio, "rgba(0,0,0,.45)"],
-    [1.25 * ratio, "#fff"],
-  ] as const) {
+  for (const [width, colour] of whiteOnBlack(ratio)) {
     x.lineWidth = width;
     x.strokeStyle = colour;
     x.strokeRect(x0 + 0.5, y0 + 0.5, wide - 1, tall - 1); // on whole pixels, and inside of the crop

@@ -8,6 +8,13 @@ const ARM = 28;
 const GAP = 7;
 const TICK = 10;
 
+/** Width and colour of the two strokes of a line that is seen on any picture. */
+export const whiteOnBlack = (ratio: number) =>
+  [
+    [3 * ratio, "rgba(0,0,0,.45)"],
+    [1.25 * ratio, "#fff"],
+  ] as const;
+
 /** Draws the crosshair at the probed pixel into `w` × `h` device pixels. */
 export function drawProbe(
   x: CanvasRenderingContext2D,
@@ -37,10 +44,7 @@ export function drawProbe(
     [px, h - tick, px, h],
   ];
   x.lineCap = "butt";
-  for (const [width, colour] of [
-    [3 * ratio, "rgba(0,0,0,.45)"],
-    [1.25 * ratio, "#fff"],
-  ] as const) {
+  for (const [width, colour] of whiteOnBlack(ratio)) {
     x.lineWidth = width;
     x.strokeStyle = colour;
     x.beginPath();
@@ -64,10 +68,7 @@ export function drawSwipe(
   names: [string, string],
 ): void {
   const at = Math.round(share * w);
-  for (const [width, colour] of [
-    [3 * ratio, "rgba(0,0,0,.45)"],
-    [1.25 * ratio, "#fff"],
-  ] as const) {
+  for (const [width, colour] of whiteOnBlack(ratio)) {
     x.fillStyle = colour;
     x.fillRect(at - width / 2, 0, width, h);
   }
