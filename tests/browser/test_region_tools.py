@@ -133,7 +133,7 @@ def back_and_forth(cut, hand, first, last, count):
     for words, key, wanted, left in (("undo", "u", first, count - 1), ("redo", "Control+Shift+z", last, count),
                                      ("undo", "Control+z", first, count - 1)):
         if hand == "pointer":
-            cut.page.locator(f".sw-explorer button[aria-label^='{words}']").click()
+            cut.page.locator(f".sw-tools button[aria-label^='{words}']").click()
         else:
             cut.page.keyboard.press(key)
         cut.until(f"ex.regions.undoable == {left}")

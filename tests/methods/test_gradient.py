@@ -59,7 +59,7 @@ def test_a_dead_score_gives_its_reason_and_a_detached_one_is_refused():
         def forward(self, x):
             return x.detach().mean((2, 3))
 
-    with pytest.raises(ValueError, match="no gradient.*leave_one_out"):
+    with pytest.raises(ValueError, match="needs gradients.*leave_one_out"):
         explain(Detached(), tensor(), "gradient")
 
 

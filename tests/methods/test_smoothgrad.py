@@ -136,7 +136,7 @@ def test_what_the_base_refuses_is_refused():
         def forward(self, x):
             return x.detach().mean((2, 3))
 
-    with pytest.raises(ValueError, match="no gradient"):
+    with pytest.raises(ValueError, match="smoothgrad needs gradients"):
         explain(Detached(), tensor(), "smoothgrad", n=2)
 
 
