@@ -9,6 +9,7 @@
 # make bench-ui         how the Explorer answers a hand in a real browser: build/bench-ui.md, in minutes
 PYTHON ?= python3
 VENV := .venv
+WORKERS ?= 2
 BIN := $(VENV)/bin
 NOTEBOOK := notebooks/1-first-look.ipynb
 # JupyterLab does not start for root unasked, and in a container everybody is root.
@@ -23,11 +24,14 @@ else
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/$(NOTEBOOK)
 endif
 
+# The browser's tests have the machine to themselves, for they wait for a hand; the others share it, one thread each.
+OTHERS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --ignore=tests/browser
+
 test: $(VENV)/test.stamp chromium bundle-check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/browser; browser=$$?; $(OTHERS) && exit $$browser
 
 test-all: $(VENV)/test.stamp chromium bundle-check
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -m "slow or not slow" tests/browser; browser=$$?; $(OTHERS) -m "slow or not slow" && exit $$browser
 
 shots: $(VENV)/test.stamp chromium
 	$(BIN)/python -m pytest tests/browser -k "first_sight or cat_and_cup or leave_one_out or contact_sheet or test_states or (test_compare and looks)"
