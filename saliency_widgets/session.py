@@ -1,6 +1,7 @@
 """A model, a picture and everything computed about them: the headless face of the engine and the methods."""
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from .model.layers import Layer, find_layer
 from .model.outputs import ScoreFunction
 from .model.preprocessing import Picture, load_picture
 from .opened import Opened, opened
+from .possible import check_possible, placed
 from .saliency_map import SaliencyMap
 from .what_if import WhatIf, off_pixels, without
 
@@ -235,22 +237,20 @@ class Session:
         return found
 
     def _check_possible(self, method: Method) -> None:
-        if method.gradients and self.subject.script:
-            raise ValueError(f"{method.name} needs the model's modules and gradients, which a scripted model hides: "
-                             f"use leave_one_out, or give the original model")
-        if method.gradients and not self.subject.differentiable:
-            raise ValueError(f"{method.name} needs gradients, and this callable's scores have none with respect to its input: "
-                             f"use leave_one_out, occlusion, lime or rise, or give the network itself")
-        if method.positions and self.default_layer is None:
-            raise ValueError(f"this model has no layer with positions (channels × height × width, or patches) for {method.name}: "
-                             f"use gradient, integrated_gradients or leave_one_out")
-        if not self.placed(method):
-            raise ValueError(f"{method.name} maps the model's input, and where that lies in the photograph is unknown "
-                             f"({self.picture.photo.unknown}): use a method that cuts, such as leave_one_out, or space=\"input\"")
+        check_possible(method, self.subject, self.default_layer is not None, self.picture)
 
     def placed(self, method: Method) -> bool:
         """Whether it is known where a method's map lies in the picture that is shown."""
-        return self.picture.photo is None or method.cuts or self.picture.photo.crop is not None
+        return placed(method, self.picture)
+
+    def beside(self, *, model: Any = None, picture: Picture | None = None) -> Session:
+        """The same questions to another model, or about another prepared picture: a session of its own with shared `stats`."""
+        other = copy.copy(self)
+        if model is not None:
+            other.subject = Subject(model, self.device, self.subject.select)
+        with other.subject.lock:
+            other._opened = other._open(self.picture if picture is None else picture)
+        return other
 
     def map(self, name: str, *, target: int | str | None = None, **params: Any) -> SaliencyMap:
         """The map of method `name` for `target` (default: the session's), with the method's parameters.
