@@ -25,7 +25,7 @@ else
 endif
 
 # The browser's tests have the machine to themselves, for they wait for a hand; the others share it, one thread each.
-OTHERS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --ignore=tests/browser
+OTHERS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/browser
 
 test: $(VENV)/test.stamp chromium bundle-check
 	$(BIN)/python -m pytest tests/browser; browser=$$?; $(OTHERS) && exit $$browser
