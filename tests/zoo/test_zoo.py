@@ -13,7 +13,7 @@ from .table import TABLE
 
 pytest.importorskip("torchvision")
 FEW = ("alexnet", "densenet121", "efficientnet_b0", "googlenet", "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf",
-       "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "vgg11_bn", "vit_b_32", "convnext_tiny", "maxvit_t")
+       "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "vgg11_bn", "vit_b_32", "convnext_tiny")
 TRANSFORMERS = ("vit_", "swin_", "maxvit_")
 RELU_ONLY = ("alexnet", "vgg", "resnet", "resnext", "wide_resnet", "densenet", "googlenet", "inception", "mobilenet_v2",
              "mnasnet", "shufflenet", "squeezenet", "regnet_x")
