@@ -1,10 +1,13 @@
-"""How two maps of one picture agree: their difference, pixel by pixel, and the correlation of their ranks."""
+"""How maps of one picture agree: their difference, pixel by pixel, and the correlation of their ranks."""
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from ..saliency_map import SaliencyMap
+from .measure import Measure
 
 SHARES = "‰ of the map"  # the unit of maps that only their shares make comparable
 
@@ -41,3 +44,46 @@ def rank_correlation(first: SaliencyMap, second: SaliencyMap, absolute: bool = F
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
     return float(spearmanr(a.ravel(), b.ravel()).statistic)
+
+
+def agreement(maps: Sequence[SaliencyMap] | Mapping[str, SaliencyMap]) -> Measure:
+    """Spearman's correlation over the pixels of every pair of maps of one picture, −1 to 1.
+
+    `maps` are at least two, in a list, or by the names to call them. The value is the mean over pairs. `details`: `names`, the
+    matrices `signed` and `absolute` float64 `(n, n)`, of the values as they are shown and of their sizes; NaN beside a map that
+    is the same everywhere, which agrees with nothing. TypeError or ValueError for anything else.
+    """
+    named = dict(maps) if isinstance(maps, Mapping) else dict(zip(_names(list(maps)), maps))
+    if len(named) < 2:
+        raise ValueError(f"agreement compares two maps or more, got {len(named)}")
+    for m in named.values():
+        if not isinstance(m, SaliencyMap):
+            raise TypeError(f"agreement compares maps as session.map gives them, got {type(m).__name__}")
+    shown = list(named.values())
+    sizes = sorted({m.size for m in shown})
+    if len(sizes) > 1:
+        raise ValueError(f"the maps are of pictures of different sizes: {', '.join(map(str, sizes))}")
+    flat = np.stack([m.heatmap(size=m.size, sign=m.default_sign).astype(np.float64).ravel() for m in shown])
+    signed, absolute = _correlations(flat), _correlations(np.abs(flat))
+    pairs = signed[np.triu_indices(len(shown), 1)]
+    known = pairs[np.isfinite(pairs)]
+    even = [name for name, row in zip(named, flat) if np.ptp(row) == 0]
+    warnings = (f"the same everywhere, and so in agreement with nothing: {', '.join(even)}",) if even else ()
+    value = float(known.mean()) if len(known) else float("nan")
+    return Measure("agreement", value, "rank correlation", len(known), None, warnings,
+                   {"names": list(named), "signed": signed, "absolute": absolute})
+
+
+def _names(maps: list[SaliencyMap]) -> list[str]:
+    """The maps' methods, numbered where one comes twice."""
+    methods = [getattr(m, "method", "") for m in maps]
+    return [name if methods.count(name) == 1 else f"{name} {methods[:i + 1].count(name)}" for i, name in enumerate(methods)]
+
+
+def _correlations(rows: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of the ranks of rows `(n, pixels)`: `(n, n)`, NaN for a row without differences."""
+    ranked = np.stack([rankdata(row) for row in rows])
+    ranked -= ranked.mean(1, keepdims=True)
+    norms = np.sqrt((ranked ** 2).sum(1))
+    products = np.outer(norms, norms)
+    return ranked @ ranked.T / np.where(products > 0, products, np.nan)

@@ -1,7 +1,7 @@
 """Infidelity: how wrongly a map foretells what changing the picture does to the score."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ from torch import Tensor
 from .. import regions as R
 from ..engine.inputs import FILLS
 from ..engine.probe import Fill, Input, Noisy, Without
+from ..engine.runner import Stopping
 from ..methods.parameters import Parameter
 from ..methods.protocol import Context, Round
 from ..methods.sampling import doubling
 from ..saliency_map import SaliencyMap
 from .measure import Measure, checked
+from .watching import Tell, driven
 
 # Draw numbers from here on are the metric's: with SmoothGrad's own a map would be judged on the pictures it is made of.
 DRAWS = 1 << 40
@@ -35,7 +37,8 @@ PARAMETERS = (
 
 def infidelity(session: Any, values: SaliencyMap | np.ndarray | Tensor, *, target: int | str | None = None, n: int = 50,
                perturbation: str = "auto", level: float = 0.1, regions: Any = "slic", share: float = 0.5, fill: Any = None,
-               multiplied: bool | None = None, normalize: bool = False, seed: int = 0) -> Measure:
+               multiplied: bool | None = None, normalize: bool = False, seed: int = 0, ticket: Stopping | None = None,
+               on_progress: Tell | None = None, on_draft: Callable[[Measure], None] | None = None) -> Measure:
     """Mean over n perturbations I of (Iᵀφ − (score(x) − score(x − I)))², in squared score units (Yeh et al., 1901.09392).
 
     `values` φ `(C, H, W)` are a map of the session's picture, or an array. Slopes (a gradient, "logit per input unit") meet
@@ -57,7 +60,8 @@ def infidelity(session: Any, values: SaliencyMap | np.ndarray | Tensor, *, targe
             raise ValueError(f"the map explains the score {values.score!r}, the session {session.score!r}: "
                              f"make both with the same score=")
         target = values.target if target is None else target
-    return session.drive(lambda context: rounds(context, values, multiplied=multiplied, **settings), target=target)
+    return driven(session, lambda context: rounds(context, values, multiplied=multiplied, **settings), settings["n"] + 1,
+                  target=target, ticket=ticket, on_progress=on_progress, on_draft=on_draft)
 
 
 def rounds(context: Context, values: SaliencyMap | np.ndarray | Tensor, *, n: int, perturbation: str, level: float,

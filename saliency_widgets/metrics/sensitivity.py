@@ -1,19 +1,21 @@
 """Max-sensitivity: how far a map moves when its picture is shaken by what nobody sees."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..engine.probe import Shaken
+from ..engine.runner import Stopping
 from ..methods import Method, find
 from ..methods.nesting import together
 from ..methods.parameters import Parameter
 from ..methods.protocol import Context, Draft, Round
 from ..methods.smoothgrad import GROUP, KEPT
 from .measure import Measure, checked
+from .watching import Tell, driven
 
 # Draw numbers from here on are the metric's: a method that draws itself shares no word with them.
 DRAWS = 1 << 40
@@ -26,7 +28,8 @@ PARAMETERS = (
 
 
 def sensitivity_max(session: Any, method: str, *, n: int = 10, radius: float = 0.02, seed: int = 0,
-                    target: int | str | None = None, params: Mapping[str, Any] | None = None, **more: Any) -> Measure:
+                    target: int | str | None = None, params: Mapping[str, Any] | None = None, ticket: Stopping | None = None,
+                    on_progress: Tell | None = None, on_draft: Callable[[Any], None] | None = None, **more: Any) -> Measure:
     """Largest ‖φ(x′) − φ(x)‖₂ / ‖φ(x)‖₂ over n draws x′ within ±radius of x (Yeh et al., 1901.09392).
 
     φ is the map of a registered method, whose own parameters come as keywords, or in `params` where their names are taken
@@ -37,7 +40,14 @@ def sensitivity_max(session: Any, method: str, *, n: int = 10, radius: float = 0
     settings = checked(PARAMETERS, dict(n=n, radius=radius, seed=seed))
     found = find(method)
     values = found.validate({**(params or {}), **more})
-    return session.drive(lambda context: rounds(context, found, values, **settings), target=target, uses=found)
+    planned = [0]  # known once the method can be asked
+
+    def start(context: Context) -> Iterator[Round | Draft | Measure]:
+        planned[0] = (settings["n"] + 1) * found.evaluations(context, values)
+        return rounds(context, found, values, **settings)
+
+    return driven(session, start, lambda: planned[0], target=target, uses=found, ticket=ticket, on_progress=on_progress,
+                  on_draft=on_draft)
 
 
 def rounds(context: Context, method: Method, params: Mapping[str, Any], *, n: int, radius: float, seed: int
