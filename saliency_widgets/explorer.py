@@ -21,6 +21,7 @@ from .remembering import Remembering
 from .saliency_map import SaliencyMap
 from .saving import Saving
 from .session import Session
+from .trusting import Trust
 from .undoing import Undoing
 from .widgets.controls import Params
 from .widgets.face import Face, Hands, close_tree
@@ -76,7 +77,7 @@ class Explorer(Picturing, Cutting, Layering, Remembering, Undoing, Granting, Sav
         self._given = dict(preprocess=preprocess, score=score, output=output, backgrounds=backgrounds, background=background,
                            mean=mean, std=std, space=space)  # what changes values: for `code`
         self._worker = Worker(on_error=lambda error: self._fail(error))
-        absent = self._absent()
+        absent, self.trust = self._absent(), Trust(self)
         self.face = Face(
             Hands(pick=lambda i: self._by_hand("target", i),
                   search=lambda text: self._by_hand("target", int(text) if text.isdigit() else text),
@@ -85,7 +86,7 @@ class Explorer(Picturing, Cutting, Layering, Remembering, Undoing, Granting, Sav
                   fill=self._open_fill, point=lambda _: self._ask(hand=True),
                   picture=lambda number: self._by_hand("index", number),
                   turn=lambda steps: self._by_hand("index", self._turned(steps)), refresh=self.refresh, cancel=self.cancel,
-                  undo=self.undo, redo=self.redo,
+                  undo=self.undo, redo=self.redo, trust=self.trust.toggle,
                   pin=self._pin_by_hand, unpin=self._unpin_by_hand, save=self._saved),
             methods(), self.params, classes=len(self.session.logits), labels=self._names(),
             layers=self.session.layers, default_layer=self.session.default_layer, absent=absent)
@@ -138,6 +139,7 @@ class Explorer(Picturing, Cutting, Layering, Remembering, Undoing, Granting, Sav
     def cancel(self) -> None:
         """Stop what runs; what is shown stays."""
         self._worker.cancel()
+        self.trust.stop()
 
     def refresh(self) -> None:
         """Look at the model anew, forget what was kept for it, and compute the shown map again."""
@@ -151,6 +153,7 @@ class Explorer(Picturing, Cutting, Layering, Remembering, Undoing, Granting, Sav
         self._worker.close()
         self._pictures_worker.close()
         self.session.close()
+        self.trust.close()
         self.face.close()
         for held in (self.layout, self.style if self.has_trait("style") else None):
             close_tree(held, set())

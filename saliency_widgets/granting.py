@@ -64,6 +64,7 @@ class Granting:
             self.remove_class("sw-busy")
             if ticket.newest:
                 self.face.progress.rest(self.face.method.hint)
+            self.trust.follow()
 
     def _grant(self, wish: Wish, ticket: Ticket) -> None:
         try:

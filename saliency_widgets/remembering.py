@@ -25,7 +25,8 @@ from .widgets.controls import same
 from .widgets.layers import LOOKS, HeatLayer
 
 VERSION = 1
-KEYS = ("version", "picture", "target", "contrast", "method", "params", "layers", "photograph", "view", "regions")
+KEYS = ("version", "picture", "target", "contrast", "method", "params", "layers", "photograph", "view", "regions",
+        "trust")
 PHOTOGRAPH = {"opacity": "photo_opacity", "saturation": "photo_saturation", "visible": "photo_visible"}
 
 
@@ -111,7 +112,8 @@ class Remembering:
 
         Keys: version, picture (size and SHA-256 of its pixels, not the picture itself), target, contrast, method, params
         (what differs from the defaults), layers (looks, pinned maps and what they were made with), photograph, view (zoom
-        and place), regions (label map as PNG, with names and what is off, in base64). Assigning raises ValueError,
+        and place), regions (label map as PNG, with names and what is off, in base64), trust (whether that panel is open, and
+        what it shows). Assigning raises ValueError,
         TypeError or LookupError for what cannot be, and then changes nothing; it says, as a warning and in the status
         line, what it does not know and leaves out. The maps themselves are computed again.
         """
@@ -132,7 +134,7 @@ class Remembering:
                 "params": {name: values for name, values in params.items() if values},
                 "layers": {"explored": looks_of(self.face.layers[0]), "other": other, "pinned": pinned},
                 "photograph": {name: getattr(canvas, trait) for name, trait in PHOTOGRAPH.items()},
-                "view": list(canvas.view), "regions": regions,
+                "view": list(canvas.view), "regions": regions, "trust": self.trust.state,
             }
 
     def _differing(self, method: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,6 +194,7 @@ class Remembering:
         for trait, value in wanted.photograph.items():
             setattr(canvas, trait, value)
         canvas.view = wanted.view
+        self.trust.restore(wanted.trust)
 
     @staticmethod
     def _apply(layer: HeatLayer, looks: Mapping[str, Any]) -> None:
@@ -239,6 +242,7 @@ class _Wanted:
         except traitlets.TraitError as error:
             raise ValueError(f"the state's photograph or view: {error}") from error
         self.regions = self._regions(dict(state.get("regions", {})))
+        self.trust = explorer.trust.checked(dict(state.get("trust", {})))
 
     def _leave(self, unknown: set, of: str, what: str) -> None:
         if unknown:

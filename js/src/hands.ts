@@ -30,6 +30,8 @@ export interface Wishes {
   drop(file: File): void;
   /** The next picture (1) or the previous one (−1). */
   turn(steps: number): void;
+  /** Opens or closes the trust panel. */
+  trust(): void;
   dropping(on: boolean): void;
 }
 
@@ -151,6 +153,7 @@ function bindKeys(focusable: HTMLElement, wish: Wishes, signal: AbortSignal): vo
     } else if (e.key === "v" || e.key === "V") wish.toggleTop();
     else if (e.key === "g" || e.key === "G") wish.toggleGrid();
     else if (e.key === "w" || e.key === "W") wish.toggleSwipe();
+    else if (e.key === "t" || e.key === "T") wish.trust();
     else if (e.key === "+" || e.key === "=") wish.zoom(1.5, 0.5, 0.5);
     else if (e.key === "-") wish.zoom(1 / 1.5, 0.5, 0.5);
     else if (e.key === "0") wish.fit();

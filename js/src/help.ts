@@ -23,6 +23,7 @@ const CUTTING: [string, string][] = [
 const RUNNING: [string, string][] = [
   ["Esc", "stop the running evaluation, or leave"],
   ["PgUp PgDn", "previous, next picture"],
+  ["T", "can I trust this map?"],
   ["drop, paste", "explain another picture"],
 ];
 

@@ -19,6 +19,7 @@ import { mountSave } from "./save";
 import { mountStage } from "./stage";
 import { mountScreen, mountStrip } from "./strip";
 import { mountTools } from "./tools";
+import { mountBox, mountPointer } from "./trust";
 import type { CutState, StageState } from "./types";
 
 interface Context {
@@ -282,10 +283,10 @@ function renderRows({ model, el, signal }: Context): void {
     },
     ask: (kind, id) => model.send?.({ kind, layer: id }),
   });
-  const update = () => rows.update(set.states, set.seen, photograph(), model.get("pinnable"));
+  const update = () => rows.update(set.states, set.seen, photograph(), model.get("pinnable"), model.get("trust"));
   const set = new LayerSet(model, update, signal);
   hear(el, "sw-probe", (probe) => rows.setProbe(probe), signal);
-  follow(model, ["photo_visible", "photo_opacity", "photo_saturation", "pinnable"], update, signal);
+  follow(model, ["photo_visible", "photo_opacity", "photo_saturation", "pinnable", "trust"], update, signal);
   void set.load();
 }
 
@@ -312,6 +313,8 @@ const RENDER: Record<string, (context: Context) => void> = {
   save: ({ model, el, signal }) => mountSave(el, model, signal),
   link: renderLink,
   strip: renderStrip,
+  along: ({ model, el, signal }) => mountPointer(el, model, signal),
+  box: ({ model, el, signal }) => mountBox(el, model, signal),
   screen: ({ el, signal }) => mountScreen(el, signal),
 };
 

@@ -4,6 +4,7 @@ const GROUPS: [string, string][] = [
   [".sw-names", "class to explain"],
   [".sw-families", "method family"],
   [".sw-views", "view"],
+  [".sw-trust-tabs", "evidence"],
 ];
 
 /** Sets attributes only where they differ. */

@@ -30,13 +30,13 @@ export interface RowsHost {
   views: string[];
   change(id: string, traits: Record<string, unknown>): void;
   photograph(changes: Partial<Photograph>): void;
-  /** Pins the explored map, or lets go of a pinned one; absent where nobody listens. */
-  ask?(kind: "pin" | "unpin", id: string): void;
+  /** Pins the explored map, lets go of a pinned one, opens or closes the trust panel; absent where nobody listens. */
+  ask?(kind: "pin" | "unpin" | "trust", id: string): void;
 }
 
 export interface RowsHandle {
-  /** `why`: the reason why nothing can be pinned, or empty. */
-  update(layers: LayerState[], seen: LayerState[], photo: Photograph, why?: string): void;
+  /** `why`: the reason why nothing can be pinned, or empty; `trust`: whether that panel is "open" or "closed", or empty. */
+  update(layers: LayerState[], seen: LayerState[], photo: Photograph, why?: string, trust?: string): void;
   setProbe(probe: Probe | null): void;
 }
 
@@ -238,6 +238,7 @@ class PhotoRow {
 
 export function mountRows(el: HTMLElement, host: RowsHost): RowsHandle {
   const pin = element("button", "sw-pin", { type: "button" }, icon("pin"), "pin this map");
+  const trust = element("button", "sw-trust-button", { type: "button", title: "measure how far this map can be trusted (T on the picture)" }, "can I trust this map?");
   const head = element("div", "sw-rows-head", {}, element("span", "", {}, "shown how?"));
   const photo = new PhotoRow(host);
   const box = element("div", "sw-row-list", { role: "group", "aria-label": "layers" });
@@ -246,7 +247,8 @@ export function mountRows(el: HTMLElement, host: RowsHost): RowsHandle {
   let seen: LayerState[] = [];
   let probe: Probe | null = null;
   if (host.ask) {
-    head.append(pin);
+    head.append(trust, pin);
+    trust.addEventListener("click", () => host.ask!("trust", ""));
     pin.addEventListener("click", () => host.ask!("pin", ""));
   }
   el.replaceChildren(head, box, photo.el);
@@ -282,8 +284,10 @@ export function mountRows(el: HTMLElement, host: RowsHost): RowsHandle {
 
   const draw = () => rows.forEach((row) => row.draw(probe));
   return {
-    update(next, nextSeen, photograph, why = "") {
+    update(next, nextSeen, photograph, why = "", trusting = "") {
       [layers, seen] = [next, nextSeen];
+      trust.hidden = !trusting;
+      trust.setAttribute("aria-expanded", String(trusting === "open"));
       const shown = ordered(layers.filter((layer) => !layer.empty));
       for (const [id, row] of rows)
         if (!shown.some((layer) => layer.id === id)) {

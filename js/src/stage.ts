@@ -299,6 +299,7 @@ export function mountStage(
       drop: (file) => callbacks.drop?.(file),
       undo: (which) => callbacks.key?.(which),
       turn: (steps) => callbacks.key?.(steps > 0 ? "PageDown" : "PageUp"),
+      trust: () => callbacks.key?.("trust"),
       dropping: (on) => void el.classList.toggle("sw-dropping", on),
     },
     signal,

@@ -47,6 +47,7 @@ class Hands:
     cancel: Callable[[], None]
     undo: Callable[[], bool]
     redo: Callable[[], bool]
+    trust: Callable[[], None]
 
 
 class Face:
@@ -69,14 +70,14 @@ class Face:
         self.method = MethodPanel(methods, params, on_method=hands.method, on_run=hands.run, on_param=hands.param,
                                   on_point=hands.point, on_edit=hands.edit, on_sheet=hands.sheet, on_fill=hands.fill,
                                   layers=layers, default_layer=default_layer, absent=absent)
-        self.rows = LayerRows(self.stage.canvas, hands.pin, hands.unpin, layers=list(self.layers))
+        self.rows = LayerRows(self.stage.canvas, hands.pin, hands.unpin, hands.trust, layers=list(self.layers))
         self.progress = ProgressLine(hands.cancel)
         self.link = ipywidgets.jslink((self.stage.canvas, "help"), (self.status.help, "value"))
         self.stage.canvas.on_drop(hands.file)
         self.stage.canvas.on_fill(self.method.fill_with)
         self.stage.canvas.on_edit(hands.edit)
         keys = {"Escape": hands.cancel, "PageUp": lambda: hands.turn(-1), "PageDown": lambda: hands.turn(1),
-                "undo": hands.undo, "redo": hands.redo}
+                "undo": hands.undo, "redo": hands.redo, "trust": hands.trust}
         self.stage.canvas.on_key(lambda key: keys[key]() if key in keys else None)
         left = ipywidgets.VBox([self.stage, self.legend, self.tools, self.sheet])
         left.add_class("sw-left")

@@ -19,19 +19,22 @@ class LayerRows(Part):
     """The rows of all layers, the uppermost first, and the photograph last.
 
     What a hand changes goes to the traits of the layers (and of `picture`) without the kernel. `on_pin()` hears the
-    wish to keep the explored map, `on_unpin(layer)` that a pinned one may go.
+    wish to keep the explored map, `on_unpin(layer)` that a pinned one may go, `on_trust()` that the trust panel opens or closes.
     """
 
     role = t.Unicode("rows").tag(sync=True)
     views = t.List(t.Unicode(), default_value=list(VIEWS), help="presets that the kernel can show").tag(sync=True)
+    trust = t.Unicode("", help="whether the trust panel is open or closed; empty where there is none").tag(sync=True)
     pinnable = t.Unicode("", help="why nothing can be pinned now; empty when it can").tag(sync=True)
     photo_visible = t.Bool(True, help="as of the picture").tag(sync=True)
     photo_opacity = t.Float(1.0, help="as of the picture").tag(sync=True)
     photo_saturation = t.Float(1.0, help="as of the picture").tag(sync=True)
 
-    def __init__(self, picture: t.HasTraits, on_pin: Callable[[], None], on_unpin: Callable[[Any], None], **kwargs: Any):
+    def __init__(self, picture: t.HasTraits, on_pin: Callable[[], None], on_unpin: Callable[[Any], None],
+                 on_trust: Callable[[], None] | None = None, **kwargs: Any):
         super().__init__(**kwargs)
-        self._on_pin, self._on_unpin = on_pin, on_unpin
+        self._on_pin, self._on_unpin, self._on_trust = on_pin, on_unpin, on_trust
+        self.trust = "" if on_trust is None else "closed"
         self.links = [jslink((picture, name), (self, name)) for name in PHOTO]
         self.add_class("sw-section")
         self.on_msg(self._receive)
@@ -41,6 +44,8 @@ class LayerRows(Part):
         layer = next((one for one in self.layers if one.model_id == content.get("layer")), None) if kind else None
         if kind == "pin":
             self._on_pin()
+        elif kind == "trust" and self._on_trust is not None:
+            self._on_trust()
         elif kind == "unpin" and layer is not None:
             self._on_unpin(layer)
         else:

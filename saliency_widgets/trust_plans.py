@@ -1,0 +1,89 @@
+"""What a measure of the trust panel would cost, said before it is asked for."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from .methods.registry import find
+from .widgets.words import duration, evaluations
+
+if TYPE_CHECKING:
+    from .explorer import Explorer
+    from .saliency_map import SaliencyMap
+
+POINTS, ORDERS = 25, 7  # of a curve: its points; the map's own order, the edges' and five random ones
+DRAWS = {"infidelity": 50, "sensitivity_max": 10}
+AMOUNTS = 9             # of an invariance, the picture itself among them
+REGIONS = 196           # of the linear estimate: 14 × 14
+
+
+def plan(ex: Explorer, metric: str, map: SaliencyMap | None) -> tuple[int, bool] | None:
+    """Evaluations that a measure takes where nothing is kept, and whether they are mostly those of maps; None: unknown."""
+    if metric in ("deletion", "insertion"):
+        return POINTS * ORDERS, False
+    if metric == "infidelity":
+        return 1 + DRAWS[metric], False
+    if metric == "road":
+        return 9, False
+    if metric == "linear_estimate":
+        return 2 + REGIONS, False
+    if metric in ("pointing_game", "energy", "agreement"):
+        return 0, False
+    if map is None:
+        return None
+    each = find(map.method).evaluations(ex.session._context(map.target, watched=False), dict(map.params))
+    if metric == "sensitivity_max":
+        return (1 + DRAWS[metric]) * each, True
+    if metric == "invariance":
+        return AMOUNTS * (each + 1), True
+    if metric == "sanity_check":
+        return (1 + len(randomised(ex))) * each, True
+    return None
+
+
+def randomised(ex: Explorer) -> list[str]:
+    """About the layers that a sanity check draws anew one after the other: those with a matrix of weights of their own."""
+    clone = ex.session.subject.clone
+    own = {} if clone is None else dict(clone.named_modules())
+    weights = ((name, getattr(module, "weight", None)) for name, module in own.items())
+    return [name for name, weight in weights if isinstance(weight, Tensor) and weight.ndim > 1]
+
+
+def seconds(ex: Explorer, map: SaliencyMap | None, maps: bool) -> float | None:
+    """Seconds that one evaluation takes, as far as it was measured."""
+    if maps and map is not None and map.evaluations:
+        return map.seconds / map.evaluations
+    session = ex.session
+    context = session._context(None, watched=False)
+    probe = context.gradient(context.image) if maps else context.forward(context.image)
+    return session._opened.runner.seconds(probe)
+
+
+def refusal(ex: Explorer, metric: str, map: SaliencyMap | None) -> str:
+    """Why a measure cannot be taken of this map, known before it is asked for; empty where it can."""
+    if metric == "completeness" and map is not None and map.residual is None:
+        return f"{map.title} does not promise that its map sums to anything, so there is nothing to check here. Integrated " \
+               "Gradients, Blur IG, DeepLIFT and SHAP do."
+    if metric == "infidelity" and map is not None and map.values.shape != tuple(ex.session.inputs.image.shape):
+        return f"{map.title} has no value for each number of the input, so it foretells no score. Gradient, Integrated " \
+               "Gradients or DeepLIFT do."
+    if metric == "agreement" and len(ex.maps) < 2:
+        return "One map alone agrees with itself: pin this one, or look at another method, and come back."
+    return ""
+
+
+def price(ex: Explorer, metric: str, map: SaliencyMap | None) -> str:
+    """The cost in words: `175 evaluations · ≈ 6 s`; empty where it costs nothing worth a word."""
+    if metric == "completeness":
+        return "up to 1 024 steps" if map is not None and "steps" in map.params else ""
+    if metric == "report":
+        return ""
+    planned = plan(ex, metric, map)
+    if planned is None:
+        return ""
+    if not planned[0]:
+        return "no evaluation"
+    each = seconds(ex, map, planned[1])
+    time = None if each is None else planned[0] * each
+    return evaluations(planned[0]) + ("" if time is None else f" · ≈ {duration(time)}" if time >= 0.05 else " · at once")
