@@ -9,6 +9,7 @@ model takes `ticket=` (its `check()` may stop it), `on_progress=` (done, planned
 - Does the map tell of the network? `sanity_check` (`randomised` is the network at one step, `randomisable` the steps)
 - Does it hold still? `sensitivity_max`, `invariance` (`change_rule` over many pictures)
 - How far does one slope go? `linear_estimate`
+- All of it on one page: `report`
 - What compares maps takes these alone: `agreement(maps)`, `difference(first, second)`, `rank_correlation(first, second)`.
 """
 from .agreement import agreement, difference, rank_correlation
@@ -20,10 +21,11 @@ from .linear import linear_estimate
 from .localisation import energy, pointing_game
 from .measure import Measure
 from .randomised import randomisable, randomised
+from .report import report
 from .road import road
 from .sanity import sanity_check, sanity_steps
 from .sensitivity import sensitivity_max
 
 __all__ = ["Measure", "agreement", "change_rule", "completeness", "deletion", "difference", "energy", "infidelity", "insertion",
            "invariance", "linear_estimate", "picture_at", "pointing_game", "randomisable", "randomised", "rank_correlation",
-           "road", "sanity_check", "sanity_steps", "sensitivity_max"]
+           "report", "road", "sanity_check", "sanity_steps", "sensitivity_max"]

@@ -18,21 +18,25 @@ WHOLE = 0.999  # how much of a pixel must come from inside the picture for it to
 
 @dataclass(frozen=True)
 class Change:
-    """A kind of change: its words, the unit of its amounts, usual ones, and whether they go both ways."""
+    """A kind of change: its words, the unit of its amounts, the same behind a number, usual ones, and whether they go both ways.
+
+    `moves` says that pixels change their place.
+    """
 
     name: str
     done: str
     unit: str
+    behind: str
     amounts: tuple[float, ...]
     both: bool
     moves: bool
 
 
 CHANGES = {c.name: c for c in (
-    Change("rotate", "turned", "°", (2, 5, 10, 15, 20, 30, 45), True, True),
-    Change("shift", "moved", " px", (1, 2, 4, 8, 16, 24, 32), True, True),
-    Change("blur", "blurred", " px (σ)", (0.5, 1, 1.5, 2, 3, 4, 6), False, False),
-    Change("brighten", "brightened", " of the pixel range", (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5), True, False))}
+    Change("rotate", "turned", "°", "°", (2, 5, 10, 15, 20, 30, 45), True, True),
+    Change("shift", "moved", "px", " px", (1, 2, 4, 8, 16, 24, 32), True, True),
+    Change("blur", "blurred", "px (σ)", " px (σ)", (0.5, 1, 1.5, 2, 3, 4, 6), False, False),
+    Change("brighten", "brightened", "pixel value", " in pixel value", (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5), True, False))}
 
 
 def find_change(name: str) -> Change:
@@ -46,9 +50,9 @@ def amounts_of(change: Change, given: Sequence[float] | None) -> list[float]:
     """The amounts to try, by size, with 0 first; ValueError for none, or one that the change cannot have."""
     amounts = [float(a) for a in (change.amounts if given is None else given)]
     if not amounts or not np.isfinite(amounts).all():
-        raise ValueError(f"amounts={given!r} does not fit: finite numbers in{change.unit}, at least one")
+        raise ValueError(f"amounts={given!r} does not fit: finite numbers in {change.unit}, at least one")
     if not change.both and min(amounts) < 0:
-        raise ValueError(f"amounts={given!r} does not fit: a picture is {change.done} by 0{change.unit} or more")
+        raise ValueError(f"amounts={given!r} does not fit: a picture is {change.done} by 0{change.behind} or more")
     return [0.0, *sorted((a for a in dict.fromkeys(amounts) if a), key=abs)]
 
 

@@ -106,10 +106,10 @@ class _Course:
         last = held.index(False) if False in held else len(held)
         value, warnings = (abs(self.amounts[last - 1]) if last else 0.0), []
         if last == len(tried) and last > 1:
-            warnings.append(f"class and map hold at every amount tried, up to {value:g}{self.change.unit}")
+            warnings.append(f"class and map hold at every amount tried, up to {value:g}{self.change.behind}")
         if self.correlations[0] == 0.0:
             warnings.append("the map of the picture itself is the same everywhere: nothing compares with it")
-        return Measure("invariance", value, self.change.unit.strip(), len(self.amounts), None, tuple(warnings), {
+        return Measure("invariance", value, self.change.unit, len(self.amounts), None, tuple(warnings), {
             "change": self.change.name, "amounts": np.array(self.amounts), "scores": np.array(self.scores),
             "probabilities": None if None in self.chances else np.array(self.chances), "classes": np.array(self.classes),
             "correlations": np.array(self.correlations), "held": np.array(held), "pictures": list(self.pictures),
@@ -119,7 +119,7 @@ class _Course:
 
 def rule_text(change: Change, theta: float) -> str:
     """The rule in words."""
-    return f"a picture {change.done} by less than {theta:g}{change.unit} keeps its class"
+    return f"a picture {change.done} by less than {theta:g}{change.behind} keeps its class"
 
 
 def change_rule(session: Any, pictures: Iterable[Any], change: str = "rotate", threshold: float | None = None, *,
@@ -139,7 +139,7 @@ def change_rule(session: Any, pictures: Iterable[Any], change: str = "rotate", t
         raise ValueError("a rule is checked on one picture at least, and at one amount")
     theta = _theta(session, kind, ticket) if threshold is None else float(threshold)
     if not (np.isfinite(theta) and theta > 0):
-        raise ValueError(f"threshold={threshold!r} does not fit: an amount above 0 in{kind.unit}")
+        raise ValueError(f"threshold={threshold!r} does not fit: an amount above 0 in {kind.unit}")
     amounts = drawn_amounts(kind, theta, settings["checks"], settings["seed"])
     wrong, first, steps = [], [], Steps(len(shown), on_progress, ticket)
     for number, picture in enumerate(shown):
