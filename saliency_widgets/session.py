@@ -18,7 +18,6 @@ from .engine.subject import ModelChanged, Subject
 from .methods import Method, find
 from .methods.driving import drive, foresee
 from .methods.protocol import Context, Draft, Knowledge, Round
-from .model.clone import has_own_hooks
 from .model.head import find_head
 from .model.labels import Labels
 from .model.layers import Layer, find_layer
@@ -165,15 +164,7 @@ class Session:
         notes = ([] if self.picture.photo is None else [self.picture.photo.note]) + list(self.picture.notes)
         if self._opened.softmaxed:
             notes.append("the network ends in softmax: its outputs are explained as probabilities")
-        if has_own_hooks(self.subject.model):
-            notes.append("the model's own hooks run on the working copy")
-        if self.subject.script:
-            notes.append("a scripted model runs as it is: forward-only methods")
-        if not self.subject.differentiable and not self.subject.script:
-            notes.append("a callable without gradients: forward-only methods")
-        elif self.subject.reason and not self.subject.script:
-            notes.append(f"full forwards only: {self.subject.reason}")
-        return tuple(notes)
+        return (*notes, *self.subject.notes)
 
     # ---- classes
 
@@ -397,4 +388,4 @@ class Session:
 
     def close(self) -> None:
         """Let go of the working copy and the picture's tensors; kept evaluations stay within the store's budget."""
-        self.subject.clone = None
+        self.subject.close()

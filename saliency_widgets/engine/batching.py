@@ -8,11 +8,13 @@ import torch
 
 START = 4      # measured: batches of 4 to 8 beat 1 and 50 almost everywhere on a CPU
 LARGEST = 64
+START_AWAY, LARGEST_AWAY = 8, 256  # a device other than the CPU is filled by larger ones only
 LARGEST_CPU = 8  # more only takes memory, which the system gives page by page
 GAIN = 0.95    # a larger batch must cost under this share per picture to be kept
 PATIENCE = 0.2  # seconds: between batches a newer wish is heard, so a batch that takes longer is not doubled
 TWICE = 2      # batches of a size before it is judged: the first one pays for allocation and thread start
 AGAIN = 16     # batches after which the next smaller size is looked at once more: something else may have run back then
+FULL = "out of memory", "can't allocate memory", "alloc_failed"  # the last as cuBLAS and cuDNN say it
 NEVER_FITS = "out of memory with a single picture: use a smaller picture, another device, or free memory"
 
 
@@ -27,6 +29,7 @@ class BatchSizes:
         self._seconds: dict[Hashable, dict[int, float]] = {}  # the best time a picture, by size
         self._counts: dict[Hashable, dict[int, int]] = {}
         self._limit: dict[Hashable, int] = {}                 # what memory allows
+        self._start: dict[Hashable, int] = {}
         self._lock = threading.Lock()
 
     def size(self, key: Hashable) -> int:
@@ -36,7 +39,7 @@ class BatchSizes:
 
     def _size(self, key: Hashable) -> int:
         times, counts, limit = self._seconds.get(key, {}), self._counts.get(key, {}), self._limit.get(key, LARGEST)
-        size = min(START, limit)
+        size = min(self._start.get(key, START), limit)
         while counts.get(size, 0) >= TWICE and size * 2 <= limit and size * times[size] <= PATIENCE:
             larger = size * 2
             if counts.get(larger, 0) >= TWICE and times[larger] > GAIN * times[size]:
@@ -46,10 +49,14 @@ class BatchSizes:
         turn = sum(counts.values())
         return size // 2 if turn and turn % AGAIN == 0 and size // 2 in counts else size
 
-    def at_most(self, key: Hashable, size: int) -> None:
-        """Never try a larger size than this."""
+    def on(self, key: Hashable, kind: str) -> None:
+        """Say where this work runs: "cpu" or another kind of device; what memory allows stays as it was found."""
         with self._lock:
-            self._limit.setdefault(key, size)
+            if kind == "cpu":
+                self._limit.setdefault(key, LARGEST_CPU)
+            else:
+                self._limit.setdefault(key, LARGEST_AWAY)
+                self._start.setdefault(key, START_AWAY)
 
     def seconds(self, key: Hashable) -> float | None:
         """Measured seconds a picture at the best size, or None before the first batch."""
@@ -80,7 +87,7 @@ def out_of_memory(error: BaseException | None) -> bool:
     """Whether memory ran out here or, since the model's own errors are chained, below."""
     while error is not None:
         text = str(error).lower()
-        if isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        if isinstance(error, torch.OutOfMemoryError) or any(word in text for word in FULL):
             return True
         error = error.__cause__
     return False

@@ -83,7 +83,7 @@ class Fast:
         alike = [p for p in probes if _changed(p) and _cut(p) == _cut(first)]
         engine = STORE.get(self._base)
         if engine is None or engine.model is not model:
-            engine = Incremental(model, self.inputs.image, int(STORE.budget * SHARE))
+            engine = Incremental(model, self.inputs.image, int(STORE.share(self.inputs.image.device) * SHARE))
         change, members = self._regions(alike), alike
         estimate = engine.plan(change.boxes).estimate
         pays = np.ones(1, dtype=bool) if len(alike) == 1 else engine.worthwhile(change.boxes)

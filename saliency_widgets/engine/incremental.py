@@ -149,6 +149,11 @@ class Incremental:
         """Bytes of base activations held."""
         return self._base.nbytes
 
+    @property
+    def device(self) -> torch.device:
+        """Where they lie."""
+        return self.picture.device
+
     def plan(self, boxes: np.ndarray) -> Plan:
         """Group boxes int64 `(N, 4)` and estimate what they cost beside full forwards."""
         key = np.ascontiguousarray(boxes, dtype=np.int64).tobytes()

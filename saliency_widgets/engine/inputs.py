@@ -61,6 +61,7 @@ class Inputs:
         self._token = object()  # of what lies in the store for as long as the picture is open
         weakref.finalize(self, STORE.forget, self._token)
         self._labels: dict[str, Tensor] = {}
+        self._cells: dict[str, np.ndarray] = {}  # the same on the host
         self._signatures: dict[str, list[int]] = {}  # of each region of a label map
         self._by_pixels: dict[P.Without, P.Without] = {}
         self._given: dict[str, Tensor] = {}  # fills, for as long as the picture is open
@@ -79,13 +80,15 @@ class Inputs:
         """Register a label map int `(H, W)`; returns its name."""
         name = digest(labels)
         if name not in self._labels:
-            self._labels[name] = torch.from_numpy(labels.astype(np.int64)).to(self.image.device)
+            self._cells[name] = labels.astype(np.int64)
+            self._labels[name] = torch.from_numpy(self._cells[name]).to(self.image.device)
             self._signatures[name] = _signatures(labels)
         return name
 
     def forget_labels(self, name: str) -> None:
         """Let go of a label map: nothing will ask for its regions by this name again."""
         self._labels.pop(name, None)
+        self._cells.pop(name, None)
         self._signatures.pop(name, None)
 
     def by_pixels(self, name: P.Without) -> P.Without:
@@ -105,6 +108,10 @@ class Inputs:
     def labels(self, name: str) -> Tensor:
         """A registered label map, int64 `(H, W)`."""
         return self._labels[name]
+
+    def cells(self, name: str) -> np.ndarray:
+        """The same on the host."""
+        return self._cells[name]
 
     def add_tensor(self, tensor: Tensor) -> P.Given:
         """Register a tensor `(C, H, W)` of the input space until it is released; returns its name."""
@@ -241,10 +248,9 @@ class Inputs:
         return np.where(off[..., None], shown, self.picture.seen)
 
     def _off(self, name: P.Without) -> np.ndarray:
-        labels = self.labels(name.labels)
-        off = torch.zeros(int(labels.max()) + 1, dtype=torch.bool, device=labels.device)
+        off = np.zeros(len(self._signatures[name.labels]), dtype=bool)
         off[list(name.regions)] = True
-        return off[labels].cpu().numpy()
+        return off[self._cells[name.labels]]
 
     def batch(self, names: list[P.Input]) -> Tensor:
         """The named inputs as one batch `(N, C, H, W)`, each kernel called once per kind where names allow it."""
@@ -260,7 +266,7 @@ class Inputs:
             return torch.stack([self._grown(name) for name in names])
         if all(isinstance(n, P.Without) and (n.labels, n.fill, n.of) == (first.labels, first.fill, first.of) for n in names):
             labels = self.labels(first.labels)
-            sets = torch.zeros(len(names), int(labels.max()) + 1, dtype=torch.bool)
+            sets = torch.zeros(len(names), len(self._signatures[first.labels]), dtype=torch.bool)
             for row, name in enumerate(names):
                 sets[row, list(name.regions)] = True
             return self.kernels.without_regions(self.tensor(first.of), self.filled(first.fill), labels, sets.to(labels.device))
@@ -298,10 +304,10 @@ class Inputs:
 
     def _grown(self, name: P.Without) -> Tensor:
         """The picture with regions filled by what is around them."""
-        x, off = self.tensor(name.of), torch.from_numpy(self._off(name)).to(self.image.device)
-        pixels = self.picture.space.to_pixels(x).double().movedim(0, 2).cpu().numpy()
-        grown = torch.from_numpy(inpainted(pixels, off.cpu().numpy())).movedim(2, 0).to(x)
-        return torch.where(off, self.picture.space.to_input(grown), x)
+        x, off = self.tensor(name.of), self._off(name)
+        pixels = self.picture.space.to_pixels(x).movedim(0, 2).cpu().double().numpy()
+        grown = torch.from_numpy(inpainted(pixels, off)).movedim(2, 0).to(x)
+        return torch.where(torch.from_numpy(off).to(x.device), self.picture.space.to_input(grown), x)
 
     def _drawn(self, name: P.Noisy | P.Shaken) -> Tensor:
         base, shape, device = self.tensor(name.base), tuple(self.image.shape), self.image.device

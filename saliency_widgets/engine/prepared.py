@@ -27,7 +27,7 @@ class Prepared:
 
     def __init__(self, inputs: Inputs, names: Sequence[Without]):
         self.inputs, self.names, self._sure = inputs, names, set()
-        whole = find_objects(inputs.labels(names[0].labels).cpu().numpy() + 1)
+        whole = find_objects(inputs.cells(names[0].labels) + 1)
         self.boxes = np.array([self._box([whole[region] for region in name.regions]) for name in names], dtype=np.int64)
 
     def _box(self, places: list[tuple[slice, slice]]) -> list[int]:

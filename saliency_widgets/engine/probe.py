@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -240,5 +241,14 @@ class Evaluation:
     @property
     def nbytes(self) -> int:
         """Bytes held, for the store's budget."""
+        return sum(t.numel() * t.element_size() for t in self._tensors)
+
+    @property
+    def device(self) -> torch.device:
+        """Where they lie."""
+        return next((t.device for t in self._tensors), torch.device("cpu"))
+
+    @property
+    def _tensors(self) -> list[Tensor]:
         tensors = [self.logits, self.gradient, *(t for terms in (self.layers or {}).values() for t in terms.values())]
-        return sum(t.numel() * t.element_size() for t in tensors if t is not None)
+        return [t for t in tensors if t is not None]

@@ -17,9 +17,11 @@ from ..model.folded import Folded
 from ..model.inside import Inside
 from ..model.layers import Layer, to_grid
 from ..model.outputs import wide
-from .batching import LARGEST_CPU, SIZES, out_of_memory
+from .batching import SIZES, out_of_memory
+from .devices import finish, free_blocks
 from .fast import Changes, Fast
 from .inputs import Inputs
+from .passes import ProbePass, recordable
 from .prepared import Elsewhere
 from .probe import Evaluation, Pair, Probe, Unit, Without
 from .stats import Stats
@@ -112,8 +114,7 @@ class Runner:
         if probe not in ready:
             fast = self._fast.copy(probe, samples)
             work = self._work(probe, "plain" if fast is None else "folded")
-            if self.inputs.image.device.type == "cpu":
-                SIZES.at_most(work, LARGEST_CPU)
+            SIZES.on(work, self.inputs.image.device.type)
             batch = self._next_batch(rest, ready, changes, SIZES.size(work))
             yield dict(zip(batch, self._run(batch, fast, work)))
 
@@ -168,21 +169,25 @@ class Runner:
         return next((seconds for seconds in found if seconds is not None), None)
 
     def _run(self, probes: list[Probe], fast: Folded | None, work: tuple) -> list[Evaluation]:
-        size, done = len(probes), []
+        size, done, device = len(probes), [], self.inputs.image.device
         while len(done) < len(probes):
             part = probes[len(done):len(done) + size]
+            results, made = None, len(self.subject.graphs)
             try:
                 started = time.perf_counter()
                 with self.subject.unchanged():
                     results = self._batch(part, fast)
-                if self.inputs.image.is_cuda:
-                    torch.cuda.synchronize(self.inputs.image.device)
+                finish(device)
             except (RuntimeError, ValueError) as error:
                 if not out_of_memory(error):
                     raise
                 size = SIZES.too_large(work, len(part))
+            if results is None:  # out here: the error, which held on to tensors, is gone
+                self.subject.graphs.clear()
+                free_blocks(device)
                 continue
-            SIZES.measured(work, len(part), time.perf_counter() - started)
+            if len(self.subject.graphs) == made:  # a batch that was recorded tells nothing of the next one
+                SIZES.measured(work, len(part), time.perf_counter() - started)
             done += results
             samples = sum(p.samples for p in part)
             self.stats.batches += 1
@@ -192,27 +197,69 @@ class Runner:
 
     def _batch(self, probes: list[Probe], fast: Folded | None) -> list[Evaluation]:
         first = probes[0]
+        paired = isinstance(first.input, Pair)
         with self.subject.running(gradients=first.backward):
+            x = self.inputs.batch([p.input.first if paired else p.input for p in probes])
+            found = self._replayed(first, x, fast)
+            if found is not None:
+                return found
             if first.keep in ("gradient", "layers", "attention"):
-                return self._differentiated(probes, fast)
-            scores = (fast or self.subject.scores)(self.inputs.batch([p.input for p in probes]))
-            if first.keep == "score":
-                return [Evaluation(None, float(v)) for v in first.score.of(scores)]
-            return [Evaluation(row) for row in scores.detach().clone()]
+                return self._differentiated(probes, x, fast)
+            return self._scored(first, (fast or self.subject.scores)(x))
 
-    def _differentiated(self, probes: list[Probe], fast: Folded | None) -> list[Evaluation]:
+    @staticmethod
+    def _scored(probe: Probe, scores: Tensor) -> list[Evaluation]:
+        if probe.keep == "score":
+            return [Evaluation(None, value) for value in probe.score.of(scores).tolist()]
+        return [Evaluation(row) for row in scores.detach().clone()]
+
+    def _replayed(self, first: Probe, x: Tensor, fast: Folded | None) -> list[Evaluation] | None:
+        """Evaluate a batch by a recording of such batches, or None where there is none."""
+        graphs = self.subject.graphs
+        if not graphs.possible(len(x)) or not recordable(first) or not self.subject.recordable:
+            return None
+
+        def slopes(scores: Tensor) -> Tensor:
+            with torch.enable_grad():
+                leaf = scores.detach().requires_grad_()
+                return torch.autograd.grad(first.score.of(leaf).sum(), leaf)[0]
+
+        def reduce(name: str, activation: Tensor, gradient: Tensor | None) -> dict[str, Tensor]:
+            return self._reduced(first, name, activation, gradient)
+
+        one = ProbePass(first, fast or self.subject.scores, lambda stack, take: self._watch(stack, first, take), reduce)
+        name = "folded" if fast is not None else "plain", first.keep, first.reductions, first.at
+        found = graphs.run(name if first.backward else name[:1], fast or self.subject.clone, x, one, slopes)
+        if found is None:
+            return None
+        if not first.backward:
+            return self._scored(first, found.scores)
+        gradient, values = found.kept.pop("gradient", None), first.score.of(found.scores).tolist()
+        results = []
+        for i, value in enumerate(values):
+            layers: dict[str, dict[str, Tensor]] = {}
+            for (layer, reduction), tensor in found.kept.items():
+                layers.setdefault(layer, {})[reduction] = tensor[i]
+            results.append(self._evaluation(found.scores[i], value, gradient=None if gradient is None else gradient[i],
+                                            layers=layers or None))
+        return results
+
+    def _reduced(self, probe: Probe, name: str, activation: Tensor, gradient: Tensor | None) -> dict[str, Tensor]:
+        """What a probe keeps of a layer or an attention call, `(N, …)` by reduction."""
+        if probe.keep == "layers":
+            activation = to_grid(activation, self.layers[name])
+            gradient = None if gradient is None else to_grid(gradient, self.layers[name])
+        with torch.no_grad():
+            return {r: self.inputs.kernels.REDUCTIONS[r](activation, gradient) for r in probe.reductions}
+
+    def _differentiated(self, probes: list[Probe], x: Tensor, fast: Folded | None) -> list[Evaluation]:
         """Evaluate probes that read gradients or the inside of the network, under their backward rule."""
         first, kept = probes[0], {}
         paired = isinstance(first.input, Pair)
-        x = self.inputs.batch([p.input.first if paired else p.input for p in probes])
         other = self.inputs.batch([p.input.second for p in probes]) if paired else None
 
         def reduce(name: str, activation: Tensor, gradient: Tensor | None) -> None:
-            if first.keep == "layers":
-                activation = to_grid(activation, self.layers[name])
-                gradient = None if gradient is None else to_grid(gradient, self.layers[name])
-            with torch.no_grad():
-                kept[name] = {r: self._reduce(r, activation, gradient) for r in first.reductions}
+            kept[name] = self._reduced(first, name, activation, gradient)
 
         with ExitStack() as stack:
             active = stack.enter_context(Rewriting(first.rule, self.subject.clone)) if first.rule else None
@@ -231,11 +278,13 @@ class Runner:
         if first.keep == "gradient":
             gradient = torch.zeros_like(leaf) if gradient is None else gradient
         coverage = active.coverage if active is not None else None
+        values = [None] * len(probes) if value is None else value.detach().tolist()  # one look at the device for all
+        references = [None] * len(probes) if references is None else references.detach().tolist()
         return [self._evaluation(
-            scores[i].detach(), None if value is None else float(value[i].detach()),
+            scores[i].detach(), values[i],
             gradient=wide(gradient[i].clone()) if first.keep == "gradient" else None,
             layers={n: {r: wide(t[i].clone()) for r, t in terms.items()} for n, terms in kept.items()} if kept else None,
-            reference=None if references is None else float(references[i].detach()), coverage=coverage)
+            reference=references[i], coverage=coverage)
             for i in range(len(probes))]
 
     def _watch(self, stack: ExitStack, probe: Probe, reduce: Callable) -> Capture | AttentionCapture | None:
@@ -263,9 +312,6 @@ class Runner:
             raise ValueError("the model's output has no gradient with respect to its input (a scripted no-grad model, "
                              "integer arithmetic, or a detach inside): use a forward-only method such as leave_one_out")
         return leaf, scores, value
-
-    def _reduce(self, reduction: str, activation: Tensor, gradient: Tensor | None) -> Tensor:
-        return self.inputs.kernels.REDUCTIONS[reduction](activation, gradient)
 
     @staticmethod
     def _evaluation(scores: Tensor, value: float | None, **kept) -> Evaluation:

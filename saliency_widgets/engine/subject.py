@@ -5,19 +5,21 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..model.clone import is_script, working_model
+from ..model.clone import has_own_hooks, is_script, working_model
 from ..model.folded import Folded, folded
 from ..model.layers import Layer
 from ..model.outputs import call_model, read_scores
 from ..model.receptive import HIDDEN, receptive_fields
 from ..model.version import version_of
 from .batching import out_of_memory
+from .devices import has_double, usable
+from .graphs import Graphs
 from .store import STORE
 
 _uids = itertools.count(1)
@@ -55,8 +57,11 @@ class Subject:
         self.model, self.select = model, select
         self.uid, self.lock = _identity(model)
         tensors = self._tensors()
-        self.device = torch.device(device) if device is not None else tensors[0].device if tensors else torch.device("cpu")
+        self.device = usable(device if device is not None else tensors[0].device if tensors else "cpu")
         floating = [t.dtype for t in tensors if t.is_floating_point()]
+        if torch.float64 in floating and not has_double(self.device):
+            raise ValueError(f"the model holds float64 numbers, which {self.device.type} cannot compute with: "
+                             f"give model.float(), or device=\"cpu\"")
         self.dtype = floating[0] if floating else torch.float32
         self.script = is_script(model)
         self.cloned = isinstance(model, nn.Module) and not self.script
@@ -67,6 +72,8 @@ class Subject:
         self.differentiable = not self.script  # as far as is known; what is no network shows it with the first picture
         self.fields: dict[tuple, dict[str, int | None]] = {}  # receptive fields by the input's shape
         self.agrees: bool | None = None  # whether the fast copy's gradient is the plain one, once that is known
+        self.hooked = False
+        self.graphs = Graphs(self.device)
         self.refresh()
 
     def _tensors(self) -> list[Tensor]:
@@ -92,6 +99,8 @@ class Subject:
             STORE.forget(self.uid)
         self.version = version
         self._fast, self.agrees, self.fields = {}, None, {}
+        self.graphs.clear()
+        self.hooked = has_own_hooks(self.model)
         self.clone = working_model(self.model, self.device, own=self._own)
         self._cheap = version_of(self.model, content=False)
         return True
@@ -123,6 +132,30 @@ class Subject:
     def reason(self) -> str:
         """Why there is no fast copy, in words; empty while nobody asked for one."""
         return "".join(reason for _, reason in self._fast.values())
+
+    @property
+    def recordable(self) -> bool:
+        """Whether batches may be recorded and replayed: a network without hooks of the user's, which may do anything."""
+        return self.cloned and not self.hooked
+
+    @property
+    def notes(self) -> list[str]:
+        """What was noticed about the model so far, in words for the status line."""
+        notes = ["the model's own hooks run on the working copy"] if self.hooked else []
+        if self.script:
+            notes.append("a scripted model runs as it is: forward-only methods")
+        elif not self.differentiable:
+            notes.append("a callable without gradients: forward-only methods")
+        elif self.reason:
+            notes.append(f"full forwards only: {self.reason}")
+        if self.graphs.reason:
+            notes.append(f"no CUDA graphs: {self.graphs.reason}")
+        return notes
+
+    def close(self) -> None:
+        """Let go of the working copy and what was recorded of it."""
+        self.clone = None
+        self.graphs.clear()
 
     def receptive_fields(self, layers: Sequence[Layer], x: Tensor,
                          check: Callable[[], None]) -> tuple[dict[str, int | None], int]:
@@ -158,9 +191,9 @@ class Subject:
     @contextmanager
     def running(self, gradients: bool) -> Iterator[None]:
         """Run the model in grad, autocast and RNG state of our own, whatever the caller's is."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.inference_mode(False), torch.set_grad_enabled(gradients), \
-                torch.autocast(self.device.type, enabled=False), torch.random.fork_rng(devices=devices):
+        kind, devices = self.device.type, [self.device] if self.device.type == "cuda" else []
+        lower = torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+        with torch.inference_mode(False), torch.set_grad_enabled(gradients), lower, torch.random.fork_rng(devices=devices):
             yield
 
     def first_scores(self, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..engine.devices import has_double
 from ..engine.inputs import FILLS
 from ..engine.probe import Evaluation, Fill
 from .integrated_gradients import baselines
@@ -69,7 +70,7 @@ class _Path:
 
     def __init__(self, context: Context, fill: Fill, steps: int, fraction: float, max_dist: float):
         image = context.picture_tensor
-        device = "cpu" if image.device.type == "mps" else image.device  # which has no float64
+        device = image.device if has_double(image.device) else "cpu"
         self.start = context.inputs.filled(fill).to(device, torch.float64)
         self.change = image.to(device, torch.float64) - self.start
         self.x = self.start.clone()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..engine.devices import has_double
 from ..engine.inputs import FILLS
 from ..engine.probe import RandomMask
 from .parameters import Parameter
@@ -64,7 +65,7 @@ class Sums:
         """Fold one mask `(H, W)` and the score of what it shows in."""
         if not np.isfinite(score):
             raise ValueError("the score became infinite or NaN for a masked picture: try another fill")
-        mask = mask.double()
+        mask = (mask if has_double(mask.device) else mask.cpu()).double()
         square = mask * mask
         if self._sums is None:
             self._sums = mask.new_zeros(5, *mask.shape)

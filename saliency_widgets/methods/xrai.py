@@ -47,10 +47,10 @@ def xrai(context: Context, *, steps: int, baseline: Any, variant: str, channels:
     `regions` numbers them in that order, `region_scores` holds their densities, and `details["regions_order"]` sorts
     them by density. With `channels="sum"` the map sums to what Integrated Gradients sums to, whose `residual` it bears.
     """
-    pixels = context.inputs.picture.space.to_pixels(context.picture_tensor).double().cpu().numpy()
+    pixels = context.inputs.picture.space.to_pixels(context.picture_tensor).cpu().double().numpy()
 
     def gathered(path: Draft) -> Draft:
-        values = path.values.double().cpu().numpy()
+        values = path.values.cpu().double().numpy()
         flat = values.sum(0) if channels == "sum" else values.max(0)
         found = _segments(np.ascontiguousarray(np.moveaxis(pixels, 0, -1)).tobytes(), pixels.shape)
         regions, scores = (gather if variant == "full" else gather_fast)(flat.ravel(), found)

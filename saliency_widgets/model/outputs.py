@@ -230,6 +230,6 @@ def ends_in_softmax(scores: Tensor) -> bool:
     """Whether scores `(N, K)` are already probabilities: none negative, each row sums to one."""
     if scores.dim() != 2 or scores.shape[1] < 2:
         return False
-    values = scores.detach().double()
+    values = scores.detach().cpu().double()
     tolerance = 1e-2 if scores.dtype in (torch.float16, torch.bfloat16) else 1e-4
     return bool((values >= 0).all() and ((values.sum(1) - 1).abs() < tolerance).all())

@@ -209,13 +209,13 @@ def test_training_on_and_refreshing_make_it_anew():
 def test_base_activations_count_in_the_store_and_leave_it_with_the_picture():
     session = Session(wide(), tensor())
     session.map("leave_one_out", grid=8)
-    held = [item for item, _ in STORE._items.values() if isinstance(item, Incremental)]
+    held = [item for item, _, _ in STORE._items.values() if isinstance(item, Incremental)]
     engine = next(e for e in held if e.picture is session.inputs.image)
     assert engine.nbytes > 0
     session.image = tensor(seed=5)
     STORE.get("anything")  # whoever asks next sweeps
-    assert all(item is not engine for item, _ in STORE._items.values())
-    assert STORE.nbytes == sum(n for _, n in STORE._items.values()) <= STORE.budget
+    assert all(item is not engine for item, _, _ in STORE._items.values())
+    assert STORE.nbytes == sum(n for _, n, _ in STORE._items.values()) <= STORE.budget
 
 
 def test_where_base_activations_do_not_fit_full_forwards_go_on(plainly):

@@ -108,7 +108,7 @@ def test_memory_limits_sizes_for_good():
     assert sizes.too_large("k", 4) == 2 and set(run(sizes, lambda size, turn: 0.001, 10)) == {2}
     assert sizes.too_large("k", 2) == 1 and sizes.size("k") == 1
     bounded = BatchSizes()
-    bounded.at_most("k", 8)
+    bounded.on("k", "cpu")
     assert max(run(bounded, lambda size, turn: 0.001 * size ** 0.5, 40)) == 8
     with pytest.raises(ValueError, match="single picture"):
         sizes.too_large("k", 1)
