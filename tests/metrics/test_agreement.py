@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 import saliency_widgets as sw
-from saliency_widgets.metrics import difference, rank_correlation
+from saliency_widgets.metrics import agreement, difference, rank_correlation
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,27 @@ def test_the_difference_turns_round_and_does_not_see_a_scale(seed, factor):
     assert np.abs(forth).sum() <= 2000 * (1 + 1e-6)
     np.testing.assert_allclose(forth, -back, atol=1e-3)
     np.testing.assert_allclose(difference(made("a", factor * a.values[0]), b)[0], forth, atol=1e-3)
+
+
+def test_agreement_is_the_correlation_of_every_pair(maps):
+    shown = list(maps.values())
+    got = agreement(maps)
+    for name, absolute in (("signed", False), ("absolute", True)):
+        for i, a in enumerate(shown):
+            for k, b in enumerate(shown):
+                assert got.details[name][i, k] == pytest.approx(rank_correlation(a, b, absolute=absolute), abs=1e-9)
+    off = [got.details["signed"][i, k] for i in range(4) for k in range(4) if i != k]
+    assert got.value == pytest.approx(np.mean(off)) and got.n == 6 and got.details["names"] == list(maps)
+    assert agreement([shown[0], shown[0], shown[1]]).details["names"] == ["gradient 1", "gradient 2", "grad_cam"]
+
+
+def test_flat_maps_agree_with_nothing_and_wrong_ones_are_refused(maps):
+    one = maps["gradient"]
+    got = agreement({"a": one, "flat": replace(one, values=0 * one.values)})
+    assert np.isnan(got.value) and "flat" in got.warnings[0] and got.details["signed"][0, 0] == pytest.approx(1)
+    with pytest.raises(ValueError, match="two maps or more"):
+        agreement([one])
+    with pytest.raises(ValueError, match="different sizes"):
+        agreement([one, replace(one, input_size=(8, 8))])
+    with pytest.raises(TypeError, match="got ndarray"):
+        agreement([one, one.values])

@@ -16,7 +16,8 @@ def session():
 
 def test_steps_double_until_the_tolerance(session):
     drafts, told = [], []
-    got = completeness(session, "integrated_gradients", tolerance=1e-3, on_draft=drafts.append, on_progress=lambda *a: told.append(a))
+    got = completeness(session, "integrated_gradients", tolerance=1e-3, on_draft=drafts.append,
+                       on_progress=lambda *a: told.append(a))
     d = got.details
     assert d["steps"] == [8 * 2 ** i for i in range(len(d["steps"]))] and got.n == len(d["steps"]) == len(drafts)
     assert [abs(r) <= 1e-3 for r in d["residuals"]] == [False] * (got.n - 1) + [True] and d["needed"] == d["steps"][-1]

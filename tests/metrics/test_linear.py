@@ -18,7 +18,8 @@ def test_a_linear_model_is_foretold_exactly(seed, fill):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 3)).double()
-    got = linear_estimate(Session(model, tensor((8, 8), seed), mean=(0,) * 3, std=(1,) * 3), regions=grid((8, 8), 4, 4), fill=fill)
+    session = Session(model, tensor((8, 8), seed), mean=(0,) * 3, std=(1,) * 3)
+    got = linear_estimate(session, regions=grid((8, 8), 4, 4), fill=fill)
     np.testing.assert_allclose(got.details["estimates"], got.details["drops"], atol=1e-10)
     assert got.value == pytest.approx(1) and got.details["error"] < 1e-8 and got.n == 16
 
@@ -37,7 +38,8 @@ def test_it_is_a_plain_loop_and_shares_leave_one_out():
     np.testing.assert_allclose(got.details["drops"], m.region_scores, atol=1e-10)
     assert got.value == pytest.approx(np.corrcoef(wanted, m.region_scores)[0, 1]) and told[-1] == (17, 17)
     assert linear_estimate(session, target=1).value != linear_estimate(session).value
-    assert linear_estimate(session, regions="slic").n == int(linear_estimate(session, regions="slic").details["regions"].max()) + 1
+    parts = linear_estimate(session, regions="slic")
+    assert parts.n == int(parts.details["regions"].max()) + 1 == len(parts.details["drops"])
 
 
 def test_what_cannot_be_correlated_is_said():

@@ -14,7 +14,8 @@ from tests.small import Small, small, tensor
 
 
 def state(model):
-    return [(name, t.data_ptr(), t._version, t.dtype, t.requires_grad, t.clone()) for name, t in model.state_dict(keep_vars=True).items()]
+    return [(name, t.data_ptr(), t._version, t.dtype, t.requires_grad, t.clone())
+            for name, t in model.state_dict(keep_vars=True).items()]
 
 
 def same(before, after):
@@ -51,7 +52,8 @@ def test_layers_come_from_the_top_and_norms_go_along(session):
 def test_deeper_ones_contain_shallower_ones_and_seeds_differ(session):
     upper, whole, again, other = (weights(randomised(session, *a, **k)) for a, k in (
         (("conv2",), {}), ((), {}), ((), {}), ((), {"seed": 1})))
-    assert torch.equal(upper["conv2.weight"], whole["conv2.weight"]) and not torch.equal(upper["conv1.weight"], whole["conv1.weight"])
+    assert torch.equal(upper["conv2.weight"], whole["conv2.weight"])
+    assert not torch.equal(upper["conv1.weight"], whole["conv1.weight"])
     assert all(torch.equal(whole[k], again[k]) for k in whole)
     assert not torch.equal(whole["head.weight"], other["head.weight"])
 
