@@ -7,6 +7,7 @@
 # make sheets           contact sheets of the progression that tutorials show, into build/sheets
 # make bench            the first sight, and the heart of the comparison with other libraries: build/bench.md, in minutes
 # make bench-full       all of that comparison, hours, resumable
+# make bench-gpu        kernels, latencies and the peers on a CUDA device: build/bench-gpu.md; says so where there is none
 # make bench-ui         how the Explorer answers a hand in a real browser: build/bench-ui.md, in minutes
 PYTHON ?= python3
 VENV := .venv
@@ -16,7 +17,7 @@ NOTEBOOK := notebooks/1-first-look.ipynb
 # JupyterLab does not start for root unasked, and in a container everybody is root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test test-all docs shots bench bench-full bench-ui zoo sheets bundle bundle-check chromium lint clean
+.PHONY: demo test test-all docs shots bench bench-full bench-gpu bench-ui zoo sheets bundle bundle-check chromium lint clean
 
 demo: $(VENV)/demo.stamp
 ifdef HEADLESS
@@ -50,6 +51,10 @@ bench-full: $(VENV)/test.stamp
 	$(BIN)/python -m tests.benchmarks --full
 	$(BIN)/python -m tests.benchmarks.adaptive
 	$(BIN)/python -m tests.benchmarks.zoo
+
+bench-gpu: $(VENV)/test.stamp
+	$(BIN)/python -m tests.benchmarks.gpu_kernels
+	$(BIN)/python -m tests.benchmarks.gpu
 
 bench-ui: $(VENV)/test.stamp chromium
 	$(BIN)/python -m tests.benchmarks.ui

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from . import kernels
+from .engine.devices import to_host
 from .engine.inputs import FILL_BLUR, Inputs
 from .engine.probe import Input, OnPath, Score, log_probabilities
 from .engine.runner import LARGE_OUTPUT, Progress, Stopping
@@ -126,7 +127,7 @@ class Session:
     @property
     def logits(self) -> np.ndarray:
         """The model's scores of the picture, `(K,)`."""
-        return self._opened.scores.cpu().numpy()
+        return to_host(self._opened.scores)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -332,7 +333,7 @@ class Session:
     def _finish(self, method: Method, params: dict[str, Any], context: Context, draft: Draft, progress: Progress,
                 started: float, final: bool) -> SaliencyMap:
         wide = np.float64 if self.subject.dtype == torch.float64 else np.float32
-        values = torch.as_tensor(draft.values).detach().cpu().numpy().astype(wide)
+        values = to_host(torch.as_tensor(draft.values)).astype(wide, copy=False)
         index = None if context.score.name else context.score.target
         return SaliencyMap(
             values=values, method=method.name, title=method.title, params=params, target=index,
@@ -374,7 +375,7 @@ class Session:
     def gradient_at(self, name: Input, target: int | str | None = None) -> np.ndarray | None:
         """The kept gradient `(C, H, W)` at a named input, or None where none is kept."""
         found = self._opened.runner.stored(self._context(target, watched=False).gradient(name))
-        return None if found is None else found.gradient.cpu().numpy()
+        return None if found is None else to_host(found.gradient)
 
     def gradient_on_path(self, baseline: Any, alpha: float, target: int | str | None = None) -> np.ndarray | None:
         """The kept gradient `(C, H, W)` at a grid point α of the path from `baseline`, or None where none is kept."""

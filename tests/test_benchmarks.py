@@ -158,6 +158,38 @@ def test_the_full_run_replaces_the_heart_in_the_tables(tmp_path):
     assert record.cells() == {"resnet18": {"gradient": 3, "occlusion": 2}}
 
 
+def test_latencies_of_a_drag_are_told_beside_what_to_aim_for(tmp_path, capsys):
+    from .benchmarks import gpu
+
+    assert gpu.main(["--device", "cpu", "--quick", "--folder", str(tmp_path)]) == 0
+    text = (tmp_path / "bench-gpu.md").read_text()
+    assert text.strip() == capsys.readouterr().out.strip()
+    lines = text.partition("| | ours |")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    table = {cells[0]: cells[1:] for cells in rows}
+    assert set(gpu.TARGETS) <= set(table) and all(table[name][0].endswith(" ms") for name in gpu.TARGETS)
+    assert table["another α window"][2] == "0 / 0" and table["one edited region"][2] == "2 / 0"
+    assert table["leave-one-out, 14 × 14"][2] == "197 / 0" and table["Integrated Gradients, 64 steps"][2] == "65 / 65"
+    assert table["Grad-CAM of all layers"][2] == table["gradient"][2] == "1 / 1"
+    assert "| captum |" in text or "captum is not installed" in text
+
+
+def test_edits_of_a_drag_are_all_different(case):
+    from .benchmarks.gpu import edited
+
+    assert len({edited(case, turn).tobytes() for turn in range(60)}) == 60
+
+
+def test_what_a_benchmark_of_a_device_lacks_is_told(monkeypatch, capsys):
+    import torch
+
+    from .benchmarks import gpu
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.main([]) == 0 and "no CUDA device" in capsys.readouterr().out
+    assert gpu.missing("cpu") == ""
+
+
 def test_the_heart_names_works_that_there_are():
     from .benchmarks.own import OWN
 

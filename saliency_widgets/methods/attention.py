@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..engine.devices import all_to_host
 from ..engine.probe import Evaluation
 from .parameters import Parameter
 from .protocol import Context, Draft, Round
@@ -143,4 +144,4 @@ def _draft(maps: dict[str, Tensor], unit: str) -> Draft:
     if not bool(values.any()):
         warnings = ("the map is zero everywhere: no attention up to this block raises the score",)
     return Draft(values[None], unit=unit, warnings=warnings,
-                 details={"layer": name, "maps": {n: v.detach().float().cpu().numpy() for n, v in maps.items()}})
+                 details={"layer": name, "maps": all_to_host({n: v.float() for n, v in maps.items()})})

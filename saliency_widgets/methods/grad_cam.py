@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from ..engine.devices import all_to_host
 from ..engine.probe import Probe
 from ..model.layers import Layer, find_layer
 from .parameters import Parameter
@@ -76,7 +77,7 @@ def layer_map(context: Context, name: str, maps: Mapping[str, torch.Tensor], uni
         what = "gradient" if gradients else "output"
         raise ValueError(f"the {what} at layer {name!r} became infinite or NaN: try another picture or score")
     return Draft(values[None], warnings=_remarks(context, name, values, gradients), unit=unit,
-                 details={"layer": name, "maps": {n: v.detach().cpu().numpy() for n, v in maps.items()}})
+                 details={"layer": name, "maps": all_to_host(maps)})
 
 
 def _remarks(context: Context, name: str, values: torch.Tensor, gradients: bool) -> tuple[str, ...]:

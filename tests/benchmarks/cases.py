@@ -11,8 +11,10 @@ from torch import Tensor, nn
 import saliency_widgets as sw
 from saliency_widgets import SaliencyMap
 from saliency_widgets import regions as R
+from saliency_widgets.engine.devices import finish
 from saliency_widgets.engine.store import STORE
-from tests.networks import calibrated
+from tests.networks import calibrated, smooth_pictures
+from tests.small import Small
 
 NETWORKS = ("imagenet", "squeezenet1_0", "vgg16", "mobilenet_v2", "resnet18", "resnet50", "densenet121")
 GRID = 14
@@ -21,7 +23,9 @@ BACKGROUNDS = ("black", "blur")  # what calibration has seen or nearly so
 
 
 def network(name: str, size: int = 224) -> tuple[nn.Module, Tensor]:
-    """A network in float32 and a picture `(1, 3, size, size)`: a calibrated one of torchvision, or the "imagenet" demo's."""
+    """A network in float32 and a picture `(1, 3, size, size)`: "small", the "imagenet" demo's, or a calibrated one."""
+    if name == "small":
+        return Small().eval(), smooth_pictures(1, size)
     if name == "imagenet":
         model, picture, _ = sw.demo("imagenet")
         return model, sw.Session(model, picture).picture.x.float()
@@ -36,14 +40,14 @@ def forget() -> None:
 
 
 class Case:
-    """A network, its picture `(1, 3, H, W)`, an open session on both, and what the works share.
+    """A network, its picture `(1, 3, H, W)`, an open session on both, and what the works share, on one device.
 
     Peers run on `twin`: they hook and rewrite modules, and a model with hooks is not what a person has open.
     """
 
-    def __init__(self, name: str, size: int = 224):
-        self.name = name
-        self.model, self.x = network(name, size)
+    def __init__(self, name: str, size: int = 224, device: Any = "cpu"):
+        self.name, self.device = name, torch.device(device)
+        self.model, self.x = (found.to(self.device) for found in network(name, size))
         self.renew()
         self.session = sw.Session(self.model, self.x)
         self.target, self.other = (index for index, *_ in self.session.top(2))
@@ -56,6 +60,10 @@ class Case:
     def renew(self) -> None:
         """A new twin: a peer that fails leaves its hooks behind."""
         self.twin = copy.deepcopy(self.model)
+
+    def settle(self) -> None:
+        """Wait until the device has done what it was asked for."""
+        finish(self.device)
 
     def map(self, name: str, **params: Any) -> SaliencyMap:
         """A map as a person asks for it."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .cases import Case, forget
-from .measure import MIB, Contender, Patience, available, cosine, interleave, peak, told
+from .measure import MIB, Contender, Patience, array, available, cosine, interleave, peak, told
 from .peers import Peer
 from .suite import Work
 
@@ -59,7 +59,7 @@ def _ours(case: Case, work: Work, counts: dict[str, Facts]) -> list[Contender]:
             counts[name]["estimate"] = str(estimate)
 
     return [Contender("ours", lambda turn, row=row: row.run(case, turn), lambda turn, first=not number: before(first),
-                      lambda turn, row=row: after(row.name)) for number, row in enumerate(work.rows)]
+                      lambda turn, row=row: after(row.name), case.settle) for number, row in enumerate(work.rows)]
 
 
 def _contenders(case: Case, work: Work, peer: Peer, sizes: dict[str, Facts],
@@ -69,7 +69,8 @@ def _contenders(case: Case, work: Work, peer: Peer, sizes: dict[str, Facts],
         return {peer.name: peer.missing}
 
     def at(batch: Any, name: str = peer.name, once: bool = False) -> Contender:
-        return Contender(name, lambda turn: peer.call(case, batch, work.rows[turn % len(work.rows)].name, turn), once=once)
+        return Contender(name, lambda turn: peer.call(case, batch, work.rows[turn % len(work.rows)].name, turn),
+                         settle=case.settle, once=once)
 
     if peer.pilot is None:
         (peer.warm or peer.call)(case, None, work.rows[0].name, 0)  # warms up, and fails here where it must
@@ -114,6 +115,7 @@ def _each(case: Case, peer: Peer, batch: int) -> float:
     """Seconds an evaluation, by a pilot."""
     started = time.perf_counter()
     count = peer.pilot(case, batch)
+    case.settle()
     return (time.perf_counter() - started) / count
 
 
@@ -141,7 +143,7 @@ def _row(case: Case, work: Work, number: int, contenders: list[Contender], their
 def _agreement(ours: Any, theirs: Any, view: Callable[[Any], Any]) -> Facts:
     """The cosine of two maps; of maps by layer the median, and on how many layers they are the same."""
     if not isinstance(ours, dict):
-        return {"cosine": cosine(view(ours), np.asarray(theirs))}
+        return {"cosine": cosine(view(ours), array(theirs))}
     each = [cosine(view(ours[name]), theirs[name]) for name in ours if name in theirs]
     return {"cosine": float(np.median(each)), "layers": len(each), "layers_same": sum(c > SAME for c in each)}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 MIB = 1 << 20
 LEAST, MOST = 3, 7  # rounds
@@ -22,13 +23,14 @@ LEAST, MOST = 3, 7  # rounds
 class Contender:
     """One of those that do the same work; `run(turn)` is timed and gives a map, `before(turn)` and `after(turn)` are not.
 
-    One that runs `once` sits out all rounds but the first.
+    `settle()` waits for a device and is timed with it. One that runs `once` sits out all rounds but the first.
     """
 
     name: str
     run: Callable[[int], Any]
     before: Callable[[int], None] = lambda turn: None
     after: Callable[[int], None] = lambda turn: None
+    settle: Callable[[], None] = lambda: None
     once: bool = False
     seconds: list[float] = field(default_factory=list)
     peak: float | None = None
@@ -70,6 +72,7 @@ def interleave(contenders: Sequence[Contender], patience: Patience) -> None:
             with nullcontext() if rounds else peak() as memory:
                 begun = time.perf_counter()
                 contender.results[rounds] = contender.run(rounds)
+                contender.settle()
                 contender.seconds.append(time.perf_counter() - begun)
             if memory is not None:
                 contender.peak = memory.mib
@@ -136,9 +139,14 @@ def available() -> float:
     return float("inf")
 
 
+def array(values: Any) -> np.ndarray:
+    """Numbers from wherever they are."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+
+
 def cosine(a: Any, b: Any) -> float:
     """Of two maps of one shape: 1 where they are the same up to a factor."""
-    a, b = (np.asarray(m, dtype=np.float64).ravel() for m in (a, b))
+    a, b = (array(m).astype(np.float64).ravel() for m in (a, b))
     if a.shape != b.shape:
         raise ValueError(f"maps of {a.size} and {b.size} values cannot be compared")
     lengths = np.linalg.norm(a) * np.linalg.norm(b)

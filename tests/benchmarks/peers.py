@@ -110,7 +110,7 @@ captum_noise_pilot = _pilot(_captum_noise)
 
 def captum_noise_check(case: Case) -> tuple[Any, Any]:
     """SmoothGrad of a few copies with our noise in the place of captum's."""
-    noise = torch.stack([normal(0, i, tuple(case.x.shape[1:]), case.x.dtype) for i in range(DRAWS)])
+    noise = torch.stack([normal(0, i, tuple(case.x.shape[1:]), case.x.dtype, case.device) for i in range(DRAWS)])
     with replaced(torch, "normal", lambda mean, deviation: noise * deviation):
         theirs = _captum_noise(case, DRAWS, DRAWS)
     return case.map("smoothgrad", n=DRAWS, level=LEVEL).values, theirs
@@ -150,7 +150,7 @@ def _captum_ablation(case: Case, batch: int, labels: np.ndarray, target: int) ->
     from captum.attr import FeatureAblation
 
     return FeatureAblation(case.twin).attribute(
-        case.x, 0, target, feature_mask=torch.from_numpy(labels.astype(np.int64))[None, None],
+        case.x, 0, target, feature_mask=torch.from_numpy(labels.astype(np.int64))[None, None].to(case.device),
         perturbations_per_eval=batch)[0, :1].detach()
 
 
@@ -170,7 +170,7 @@ def captum_ablation_pilot(case: Case, batch: int) -> int:
 
 def _arranged(x: Tensor) -> np.ndarray:
     """`(1, C, H, W)` to PAIR's `(H, W, C)`."""
-    return np.ascontiguousarray(x[0].numpy().transpose(1, 2, 0))
+    return np.ascontiguousarray(x[0].cpu().numpy().transpose(1, 2, 0))
 
 
 def _pair_gradients(case: Case) -> Callable:
@@ -178,9 +178,9 @@ def _pair_gradients(case: Case) -> Callable:
     def call(batch: Any, call_model_args: Any = None, expected_keys: Any = None) -> dict[str, np.ndarray]:
         from saliency.core.base import INPUT_OUTPUT_GRADIENTS
 
-        leaf = torch.from_numpy(np.asarray(batch, np.float32).transpose(0, 3, 1, 2)).requires_grad_(True)
+        leaf = torch.from_numpy(np.asarray(batch, np.float32).transpose(0, 3, 1, 2)).to(case.device).requires_grad_(True)
         gradient, = torch.autograd.grad(case.twin(leaf)[:, case.target].sum(), leaf)
-        return {INPUT_OUTPUT_GRADIENTS: gradient.numpy().transpose(0, 2, 3, 1)}
+        return {INPUT_OUTPUT_GRADIENTS: gradient.cpu().numpy().transpose(0, 2, 3, 1)}
 
     return call
 
