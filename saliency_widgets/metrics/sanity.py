@@ -120,9 +120,9 @@ class _State:
 
 def similarity(first: SaliencyMap, second: SaliencyMap) -> dict[str, float]:
     """How like each other two maps are: `signed` and `absolute` rank correlation, `ssim` and `hog`; 0 where one is flat."""
+    first, second = first.unplaced, second.unplaced  # what lies around a crop of a photograph is alike in all maps
     a, b = (m.heatmap().astype(np.float64) for m in (first, second))
-    size = first.input_size if first.crop is not None or first.photo_size is None else first.size
-    shown = [_scaled(heat if heat.shape == tuple(size) else upsample(heat, tuple(size))) for heat in (np.abs(a), np.abs(b))]
+    shown = [_scaled(heat if heat.shape == first.size else upsample(heat, first.size)) for heat in (np.abs(a), np.abs(b))]
     return {"signed": _spearman(a, b), "absolute": _spearman(np.abs(a), np.abs(b)), "ssim": _ssim(*shown), "hog": _hog(*shown)}
 
 
