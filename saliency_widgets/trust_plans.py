@@ -1,8 +1,10 @@
 """What a measure of the trust panel would cost, said before it is asked for."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from torch import Tensor
 
 from .methods.registry import find
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 POINTS, ORDERS = 25, 7  # of a curve: its points; the map's own order, the edges' and five random ones
 DRAWS = {"infidelity": 50, "sensitivity_max": 10}
+STEPS = 1024            # that the search for a small residual never exceeds
 AMOUNTS = 9             # of an invariance, the picture itself among them
 REGIONS = 196           # of the linear estimate: 14 × 14
 
@@ -33,6 +36,8 @@ def plan(ex: Explorer, metric: str, map: SaliencyMap | None) -> tuple[int, bool]
     if map is None:
         return None
     each = find(map.method).evaluations(ex.session._context(map.target, watched=False), dict(map.params))
+    if metric == "completeness":
+        return max(STEPS, each) if "steps" in map.params else each, True
     if metric == "sensitivity_max":
         return (1 + DRAWS[metric]) * each, True
     if metric == "invariance":
@@ -60,7 +65,7 @@ def seconds(ex: Explorer, map: SaliencyMap | None, maps: bool) -> float | None:
     return session._opened.runner.seconds(probe)
 
 
-def refusal(ex: Explorer, metric: str, map: SaliencyMap | None) -> str:
+def refusal(ex: Explorer, metric: str, map: SaliencyMap | None, mask: np.ndarray | None) -> str:
     """Why a measure cannot be taken of this map, known before it is asked for; empty where it can."""
     if metric == "completeness" and map is not None and map.residual is None:
         return f"{map.title} does not promise that its map sums to anything, so there is nothing to check here. Integrated " \
@@ -68,6 +73,8 @@ def refusal(ex: Explorer, metric: str, map: SaliencyMap | None) -> str:
     if metric == "infidelity" and map is not None and map.values.shape != tuple(ex.session.inputs.image.shape):
         return f"{map.title} has no value for each number of the input, so it foretells no score. Gradient, Integrated " \
                "Gradients or DeepLIFT do."
+    if metric in ("pointing_game", "energy") and mask is None:
+        return "No region yet: drag a rectangle on the picture, or take a region of the cut."
     if metric == "agreement" and len(ex.maps) < 2:
         return "One map alone agrees with itself: pin this one, or look at another method, and come back."
     return ""
@@ -87,3 +94,21 @@ def price(ex: Explorer, metric: str, map: SaliencyMap | None) -> str:
     each = seconds(ex, map, planned[1])
     time = None if each is None else planned[0] * each
     return evaluations(planned[0]) + ("" if time is None else f" · ≈ {duration(time)}" if time >= 0.05 else " · at once")
+
+
+def report_plan(ex: Explorer, maps: Sequence[SaliencyMap]) -> tuple[int, float]:
+    """About the evaluations, and their seconds, that a report on these maps takes."""
+    count, time = 0, 0.0
+    for map in maps:
+        for metric in ("deletion", "insertion", "infidelity", "road", "sensitivity_max", "sanity_check", *4 * ["invariance"]):
+            planned, of_maps = plan(ex, metric, map)
+            count += planned
+            time += planned * (seconds(ex, map, of_maps) or 0.0)
+    return count, time
+
+
+def report_price(ex: Explorer, maps: Sequence[SaliencyMap]) -> str:
+    """What a report on these maps costs, in words."""
+    count, time = report_plan(ex, maps)
+    titles = " and ".join(dict.fromkeys(map.title for map in maps))
+    return f"{titles}: about {evaluations(count)} · ≈ {duration(time)}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import trust_plans
 from .engine.inputs import digest
 from .engine.worker import Cancelled, Ticket
 from .saliency_map import SaliencyMap
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PICTURES = 50  # of a long list, that a rule is checked on
 KEPT = 4       # measures of other maps that are still there, by metric
+FREE = ("pointing_game", "energy")  # cost nothing, and are taken together
 EVERY = 0.3    # seconds between the drafts of a measure that are shown
 
 
@@ -54,7 +56,7 @@ class Taking:
 
     def __init__(self, explorer: Explorer):
         self._ex = explorer
-        self._settings: dict[str, Any] = {"fill": "black", "change": "rotate"}
+        self._settings: dict[str, Any] = {"fill": "blur", "missing": "black", "change": "rotate"}
         self._mask: np.ndarray | None = None
         self._found: dict[str, list[Found]] = {}
         self._queue: list[str] = []
@@ -74,6 +76,8 @@ class Taking:
             if self._ticket is None or not self._ticket.newest:
                 self._queue.clear()
             running = bool(self._queue)
+            if set(wanted) & set(FREE):
+                wanted = (*FREE, *(name for name in wanted if name not in FREE))
             new = [name for name in wanted if self._fresh(name) is None and name not in self._queue]
             self._queue.extend(new)
             if self.panel is not None:
@@ -104,7 +108,7 @@ class Taking:
         picture = (ex.session.subject.key, ex.session.picture.content)
         about = ex._about[0]
         if metric == "linear_estimate":
-            return (*picture, ex.target, ex.contrast, self._settings["fill"])
+            return (*picture, ex.target, ex.contrast, self._settings["missing"])
         if metric == "agreement":
             shown = tuple((name, m.method, m.target, frozen(m.params)) for name, m in sorted(ex.maps.items()))
             return (*picture, *shown) if len(shown) > 1 else None
@@ -128,7 +132,9 @@ class Taking:
         if metric == "agreement":
             return "maps shown before"
         words = ex.session.label(ex.target) if map is None or metric == "linear_estimate" else f"{map.title} of {map.label}"
-        own = {"deletion": "fill", "insertion": "fill", "linear_estimate": "fill", "invariance": "change"}.get(metric)
+        if metric in FREE:
+            return f"{words}, another region or map"
+        own = {"deletion": "fill", "insertion": "fill", "linear_estimate": "missing", "invariance": "change"}.get(metric)
         return words + (f", {self._settings[own]}" if own else "")
 
     def _methods(self, names: Sequence[str] | None = None) -> dict[str, Mapping[str, Any]]:
@@ -136,6 +142,11 @@ class Taking:
         ex = self._ex
         shown = names or [map.method for map in ex.maps.values()] or [ex.method]
         return {name: ex.params[name].values() for name in dict.fromkeys(shown)}
+
+    def _reported(self) -> dict[str, dict[str, Any]]:
+        """The settings as a report takes them."""
+        fill = {"fill": self._settings["fill"]}
+        return {"deletion": fill, "insertion": fill, "linear_estimate": {"fill": self._settings["missing"]}}
 
     def _maps(self) -> dict[str, SaliencyMap]:
         """The shown maps by titles that tell them apart."""
@@ -174,9 +185,11 @@ class Taking:
 
     def _take(self, name: str, ticket: Ticket) -> None:
         """Take one measure; what is wrong with it is said on its own card."""
-        ex, started, told = self._ex, time.monotonic(), 0.0
+        ex, started, told, total = self._ex, time.monotonic(), 0.0, self._planned(name)
 
         def progress(done: int, planned: int) -> None:
+            if total and planned:  # some count in shares of maps
+                done, planned = round(done * total / planned), total
             each = (time.monotonic() - started) / max(done, 1)
             ex.face.progress.advance(done, planned, each * (planned - done) if done else None)
 
@@ -213,6 +226,14 @@ class Taking:
             if self.panel is not None:
                 self.panel.say([name], "")
 
+    def _planned(self, name: str) -> int:
+        """Evaluations that a measure or the report takes where nothing is kept, 0 where nobody knows."""
+        map = self._shown()
+        if name == "report":
+            return trust_plans.report_plan(self._ex, list(self._maps().values()))[0]
+        planned = trust_plans.plan(self._ex, name, map)
+        return 0 if planned is None else planned[0]
+
     def _taken(self, name: str, **hearing: Any) -> Measure:
         from . import metrics
 
@@ -231,7 +252,7 @@ class Taking:
         if name == "agreement":
             return function(self._maps(), **heard)
         if name == "linear_estimate":
-            return function(ex.session, fill=settings["fill"], target=ex.target, **heard)
+            return function(ex.session, fill=settings["missing"], target=ex.target, **heard)
         if name == "invariance":
             measure = function(ex.session, map.method, settings["change"], target=target, params=map.params, **heard)
             if len(ex.images) == 1:
@@ -254,7 +275,7 @@ class Taking:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
             metrics.report(ex.session, self._methods(), path, mask=self._mask, target=ex.target, ticket=stop,
-                           on_progress=progress)
+                           on_progress=progress, settings=self._reported())
             ex.face.status.save.send({"kind": "file", "name": name, "type": "text/html"}, [path.read_bytes()])
         if self.panel is not None:
             self.panel.say(["report"], f"saved as {name}")

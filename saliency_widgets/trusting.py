@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FILL_CHOICES = tuple(fill for fill in ("black", "mean", "blur", "noise") if fill in FILLS)
 CHANGES = ("rotate", "shift", "blur", "brighten")
-CHOICES = {"fill": FILL_CHOICES, "change": CHANGES}
+CHOICES = {"fill": FILL_CHOICES, "missing": FILL_CHOICES, "change": CHANGES}
 
 
 class Trust(Taking):
@@ -63,7 +63,7 @@ class Trust(Taking):
 
     @property
     def fill(self) -> str:
-        """What a deleted pixel shows: black, mean, blur or noise."""
+        """What a pixel shows that is not there, on the curves: black, mean, blur or noise."""
         return self._settings["fill"]
 
     @fill.setter
@@ -98,7 +98,8 @@ class Trust(Taking):
     def show(self, metric: str, **settings: Any) -> None:
         """Open the panel at a metric and measure it, unless that is known of the shown map; `ex.wait()` waits for it.
 
-        `settings` are fill, change or mask. LookupError for an unknown metric, ValueError for a setting that cannot be.
+        `settings` are fill (of the curves), missing (what a region shows for the linear estimate), change (for the invariance)
+        or mask. LookupError for an unknown metric, ValueError for a setting that cannot be.
         """
         from .widgets.trust_words import OF, TABS
 
@@ -124,7 +125,8 @@ class Trust(Taking):
             raise ValueError("the map is still being computed")
         from .metrics import report
 
-        return Path(report(ex.session, self._methods(methods), path, mask=self._mask, target=ex.target))
+        return Path(report(ex.session, self._methods(methods), path, mask=self._mask, target=ex.target,
+                           settings=self._reported()))
 
     # ---- what the panel and the Explorer ask
 
@@ -141,9 +143,9 @@ class Trust(Taking):
                 self.follow()
 
     def set(self, name: str, value: Any) -> None:
-        """Set `fill` or `change`; ValueError for another value than those."""
+        """Set `fill`, `missing` or `change`; ValueError for another value than those."""
         if name not in CHOICES:
-            raise TypeError(f"the trust panel has no setting {name!r}: it has fill, change and mask")
+            raise TypeError(f"the trust panel has no setting {name!r}: it has {', '.join(CHOICES)} and mask")
         if value not in CHOICES[name]:
             raise ValueError(f"{name} cannot be {value!r}: choose one of {', '.join(CHOICES[name])}")
         with self._ex._lock:
@@ -173,7 +175,7 @@ class Trust(Taking):
                 else:
                     measure = found.measure if isinstance(found, Found) else found
                     self.panel.show(measure, "" if fresh else found.subject)
-                self.panel.refuse(name, trust_plans.refusal(ex, name, self._shown()))
+                self.panel.refuse(name, trust_plans.refusal(ex, name, self._shown(), self._mask))
                 self.panel.price(name, trust_plans.price(ex, name, self._shown()))
             map = self._shown()
             if map is not None and self._tab == "sanity_check":
@@ -191,7 +193,7 @@ class Trust(Taking):
 
     @property
     def state(self) -> dict[str, Any]:
-        """What a person set, for the Explorer's `state`: open, the tab, fill and change."""
+        """What a person set, for the Explorer's `state`: open, the tab, and the settings."""
         return {"open": self._open, "tab": self._tab, **self._settings}
 
     @staticmethod
@@ -252,5 +254,12 @@ class Trust(Taking):
         self.mask = np.isin(regions.labels, numbers)
         self.measure("pointing_game", "energy")
 
-    def _report_by_hand(self) -> None:
-        self.measure("report")
+    def _report_by_hand(self, agreed: bool) -> None:
+        """Say what a report costs, and write it once that is agreed to."""
+        with self._ex._lock:
+            if agreed:
+                return self.measure("report")
+            map = self._shown()
+            if map is None:
+                return self.panel.say(["report"], "there is no finished map to report on")
+            self.panel.offer_report(trust_plans.report_price(self._ex, list(self._maps().values()) or [map]))

@@ -113,6 +113,8 @@ class CompareFace:
         head = _box(ipywidgets.HBox, [views, self.pairs, what, *self.toggles.values(), self.link], "sw-compare-head")
         self.grid = _box(ipywidgets.Box, self.cells, "sw-grid")
         self.panel = _box(ipywidgets.Box, [], "sw-explorer", "sw-chosen")
+        for face in faces:
+            face.rows.trust = ""  # its panel belongs below an explorer of its own
         self.children = (head, self.grid, _box(ipywidgets.Box, [self.tools], "sw-compare-tools"), self.panel)
 
     def _told(self, callback: Callable, *values: Any) -> None:
@@ -150,6 +152,7 @@ class CompareFace:
         """Close what is the comparison's own; the explorers' parts stay."""
         theirs: set[int] = set()
         for face in self.faces:
+            face.rows.trust = "closed"
             _collect((*face.children, *face.layers), theirs)
         for root in (*self.children, *self.cells, self.difference, self.swipe, *self.difference.layers, *self.swipe.layers):
             close_tree(root, theirs)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -28,13 +29,14 @@ class TrustPanel(ipywidgets.VBox):
     """Title, tabs and one card. Nothing here computes; the `show…` never call the hands."""
 
     def __init__(self, hands: TrustHands):
-        self.hands, self.cards, self.tab = hands, {}, ""
+        self.hands, self.cards, self.tab, self._offered = hands, {}, "", False
+        self._words = ""
         self.title = ipywidgets.HTML()
         self.said = ipywidgets.HTML()
         self.said.add_class("sw-m")
         self.report = named(ipywidgets.Button(description="report…"), "report",
                             "a page with all of this for the shown maps, saved as a file")
-        self.report.on_click(lambda _: hands.report())
+        self.report.on_click(lambda _: hands.report(self._offered))
         self.leave = named(ipywidgets.Button(description="close"), "close the trust panel", "T on the picture")
         self.leave.on_click(lambda _: hands.close())
         for button in (self.report, self.leave):
@@ -68,6 +70,9 @@ class TrustPanel(ipywidgets.VBox):
         if tab not in self.cards:
             self.cards[tab] = next(kind for kind in CARDS if kind.tab == tab)(self.hands)
         self.tab = tab
+        if self._offered:
+            self._offer(False)
+            self.said.value = ""
         for name, button in self.tabs.items():
             flag(button, "sw-on", name == tab)
         if self.body.children != (self.card,):
@@ -75,13 +80,15 @@ class TrustPanel(ipywidgets.VBox):
 
     def picture(self, photograph: np.ndarray, map: SaliencyMap | None) -> None:
         """Another photograph or map is shown."""
-        words = "no finished map" if map is None else f"<b>{map.title}</b> of {map.label}"
-        self.title.value = f"<span>can I trust this map? <span class=sw-m>{words}</span></span>"
+        words = "no finished map" if map is None else f"<b>{escape(map.title)}</b> of {escape(map.label)}"
+        if words != self._words:
+            self._words = words
+            self.title.value = f"<span>can I trust this map? <span class=sw-m>{words}</span></span>"
         self.card.picture(photograph, map)
 
     def warn(self, title: str, warning: str | None) -> None:
         """Say what is known of the method, whatever the numbers are."""
-        self.card.warning.value = f"<i class=sw-warn></i>{stop(f'{title} {warning}')}" if warning else ""
+        self.card.warning.value = f"<i class=sw-warn></i>{escape(stop(f'{title} {warning}'))}" if warning else ""
 
     def settings(self, settings: Mapping[str, Any], mask: np.ndarray | None) -> None:
         """Show what is set."""
@@ -103,6 +110,15 @@ class TrustPanel(ipywidgets.VBox):
         """Say why a measure cannot be taken; empty where it can."""
         self.card._of(metric).refuse(why)
 
+    def offer_report(self, price: str) -> None:
+        """Say what a report costs; the next click is for writing it."""
+        self._offer(True)
+        self.said.value = escape(price)
+
+    def _offer(self, on: bool) -> None:
+        self._offered = on
+        self.report.description = "write it" if on else "report…"
+
     def busy(self, queue: Collection[str]) -> None:
         """Which metrics are being measured, or wait for it."""
         for card in self.cards.values():
@@ -110,6 +126,7 @@ class TrustPanel(ipywidgets.VBox):
                 reading.busy(any(metric in queue for metric in reading.metrics))
         self.report.disabled = "report" in queue
         if "report" in queue:
+            self._offer(False)
             self.said.value = "the report is being made …"
         elif self.said.value.endswith("…"):
             self.said.value = ""
@@ -121,10 +138,11 @@ class TrustPanel(ipywidgets.VBox):
                 if any(metric in metrics for metric in reading.metrics):
                     reading.say(words)
         if "report" in metrics:
-            self.said.value = words
+            self._offer(False)
+            self.said.value = escape(words)
 
     def dispose(self) -> None:
         """Close every widget of the panel, shown or hidden."""
         seen: set[int] = set()
-        for root in (self, *self.cards.values(), *(part for card in self.cards.values() for part in card.parts())):
+        for root in (self, *self.cards.values()):
             close_tree(root, seen)

@@ -25,7 +25,7 @@ class TrustHands:
     choose: Callable[[str], None]
     measure: Callable[..., None]
     set: Callable[[str, Any], None]
-    report: Callable[[], None]
+    report: Callable[[bool], None]
     close: Callable[[], None]
     picture_at: Callable[[Any, float], np.ndarray | None]
     box: Callable[[list[float]], None]
@@ -77,7 +77,7 @@ class Reading(ipywidgets.VBox):
         self.words.value = "".join(f"<p>{escape(words)}</p>" for words in [read(m) for m in there] or [self._why] if words)
         stale = next((s for s in self._stale.values() if s), "")
         flag(self, "sw-stale", bool(stale))
-        self._said["stale"] = f"of {stale}{'' if self._why else ': measure again for what is shown now'}" if stale else ""
+        self._said["stale"] = f"of {stale}. {self._why or 'Measure again for what is shown now.'}" if stale else ""
         done = len(there) == len(self.metrics) and not stale
         self.row.layout.display = "none" if done or self._why else ""
         self.button.description = f"{self.word} again" if stale else self.word
@@ -126,11 +126,13 @@ class Card(ipywidgets.Box):
         self.visual = ipywidgets.VBox(list(visual))
         self.visual.add_class("sw-trust-visual")
         question = ipywidgets.HTML(f"<p class=sw-m>{escape(TABS[self.tab][1])}</p>")
-        self.row = ipywidgets.HBox(list(controls))
-        self.row.add_class("sw-params")
         self.warning = ipywidgets.HTML()
         self.warning.add_class("sw-trust-warning")
-        text = ipywidgets.VBox([question, *self.readings, self.warning, *([self.row] if controls else [])])
+        text = ipywidgets.VBox([question, *self.readings, self.warning])
+        if controls:
+            row = ipywidgets.HBox(list(controls))
+            row.add_class("sw-params")
+            text.children = (*text.children, row)
         text.add_class("sw-trust-text")
         super().__init__([text, self.visual])
         self.add_class("sw-trust-card")
@@ -175,10 +177,6 @@ class Card(ipywidgets.Box):
 
     def settings(self, settings: Mapping[str, Any], mask: np.ndarray | None) -> None:
         """Show what is set."""
-
-    def parts(self) -> list[ipywidgets.Widget]:
-        """What is closed with it though it is not among its children."""
-        return []
 
 
 class Choice(ipywidgets.Dropdown):

@@ -166,7 +166,7 @@ class ForecastCard(Card):
 
     def _there(self) -> None:
         for part, metric in ((self.visual.children[0], "infidelity"), (self.visual.children[1], "road")):
-            part.layout.visibility = "visible" if metric in self.shown else "hidden"
+            part.layout.display = "" if metric in self.shown else "none"
 
 
 class SlopeCard(Card):
@@ -176,7 +176,7 @@ class SlopeCard(Card):
 
     def __init__(self, hands: TrustHands):
         self.plot = Plot("gradient times change against the exact drop of each region", dots=True, height=176)
-        self.fill = Choice("fill", FILLS, "what a missing region shows", lambda value: hands.set("fill", value))
+        self.fill = Choice("fill", FILLS, "what a missing region shows", lambda value: hands.set("missing", value))
         super().__init__(hands, [self.plot], [Reading(["linear_estimate"], hands.measure)], [self.fill])
 
     def draw(self, measure: Measure) -> None:
@@ -186,7 +186,7 @@ class SlopeCard(Card):
         self.plot.scatter(np.zeros(0), np.zeros(0), "", "")
 
     def settings(self, settings: Mapping[str, Any], mask: np.ndarray | None) -> None:
-        self.fill.put(settings["fill"])
+        self.fill.put(settings["missing"])
 
 
 class RegionCard(Card):
@@ -242,7 +242,8 @@ class RegionCard(Card):
 
     def _dim(self) -> None:
         super()._dim()
-        self.remove_class("sw-unmeasured")  # the picture is there before any number is
+        self.remove_class("sw-unmeasured")  # the picture is there before any number is, and always of what is shown
+        self.visual.remove_class("sw-stale")
 
 
 def rectangle(mask: np.ndarray | None) -> list[float]:

@@ -60,15 +60,15 @@ class Plot(ipywidgets.Box):
         scales = {"x": bqplot.LinearScale(min=0.0, max=1.0), "y": bqplot.LinearScale(min=0.0, max=1.0)}
         empty = {"scales": scales, "x": [0.0, 1.0], "y": [0.0, 0.0]}
         self.scales = scales
-        self.band = bqplot.Lines(scales=scales, x=[0.0, 1.0], y=[[0.0, 0.0], [0.0, 0.0]], fill="between", colors=["#888"],
-                                 fill_colors=["#888"], fill_opacities=[0.2], opacities=[0.0], visible=False)
-        self.lines = [bqplot.Lines(colors=["#888"], stroke_width=1.5, visible=False, **empty) for _ in range(LINES)]
-        marks = [self.band, *self.lines]
-        self.dots = None
+        count = 1 if dots else LINES  # with dots, the line at zero
+        self.lines = [bqplot.Lines(colors=["#888"], stroke_width=1.5, visible=False, **empty) for _ in range(count)]
         if dots:
-            self.dots = bqplot.Scatter(scales=scales, x=[], y=[], colors=["#1976d2"], default_size=14,
-                                       default_opacities=[0.55])
-            marks = [self.lines[0], self.dots]
+            self.dots = bqplot.Scatter(scales=scales, x=[], y=[], colors=["#1976d2"], default_size=14, opacities=[0.55])
+            marks = [*self.lines, self.dots]
+        else:
+            self.band = bqplot.Lines(scales=scales, x=[0.0, 1.0], y=[[0.0, 0.0], [0.0, 0.0]], fill="between", colors=["#888"],
+                                     fill_colors=["#888"], fill_opacities=[0.2], opacities=[0.0], visible=False)
+            marks = [self.band, *self.lines]
         self.figure = bqplot.Figure(
             marks=marks, padding_x=0, padding_y=0, fig_margin={"top": 0, "bottom": 0, "left": 0, "right": 0},
             min_aspect_ratio=0.01, max_aspect_ratio=100, display_toolbar=False, animation_duration=0,
@@ -139,8 +139,8 @@ class Plot(ipywidgets.Box):
 
 
 def nice(low: float, high: float) -> list[tuple[float, str]]:
-    """Up to four round values between two ends, with their words."""
-    rough = (high - low) / 3
+    """Up to six round values between two ends, with their words."""
+    rough = (high - low) / 5
     power = 10.0 ** np.floor(np.log10(rough))
     step = power * next((c for c in (1, 2, 5, 10) if c * power >= rough), 10)
     digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
