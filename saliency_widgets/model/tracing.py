@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 from torch.nn.utils.spectral_norm import SpectralNorm
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
+from .counting import Counting
 from .graph import Graph, Node, NotTraced
 from .outputs import read_scores
 from .recognise import VIEWS, WeightNorm, recognise
@@ -118,7 +117,7 @@ class _Reading:
         self.root, self.nodes = root, []
         self.number: dict[fx.Node, int] = {}
         self.work: dict[fx.Node, float] = {}
-        with _Counting() as counting:
+        with Counting() as counting:
             one = self._run(two[:1], counting)
         both = self._run(two)
         self.seen = {node: (one[node], both[node]) for node in one}
@@ -129,7 +128,7 @@ class _Reading:
                 self._read(node)
         self.graph = _tidied(Graph(self.nodes, tuple(name.removeprefix("model.") for name in tracer.opaque)))
 
-    def _run(self, x: Tensor, counting: _Counting | None = None) -> dict[fx.Node, Any]:
+    def _run(self, x: Tensor, counting: Counting | None = None) -> dict[fx.Node, Any]:
         """Values by fx node: shapes of tensors, small tensors that do not depend on the picture, and everything else."""
         values: dict[fx.Node, Any] = {}
         kept: dict[fx.Node, Any] = {}
@@ -243,25 +242,6 @@ class _Reading:
                 if fixed is not None:
                     made = Node("constant", name=name, call=fixed, depends=False)
         return self.add(made)
-
-
-class _Counting(TorchDispatchMode):
-    """Counts floating-point operations of what runs in this thread (a hook on every module would reach the others)."""
-
-    def __init__(self):
-        super().__init__()
-        self.flops = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # or torch loads its compiler at the first call: five seconds, for a model that is not compiled
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        count = flop_registry.get(function._overloadpacket)
-        if count is not None:
-            self.flops += count(*args, **(kwargs or {}), out_val=result)
-        return result
 
 
 class _Shape:

@@ -1,0 +1,54 @@
+"""Triton kernels for CUDA devices: functions of `reference` that pay as kernels of their own; all others are handed on.
+
+One file a kernel, each saying which bytes move. A function looks at what it is given: what it has no kernel for (float64
+where rounding differs, an empty batch, a tensor that wants gradients, mixed devices) its reference computes. Nothing of
+Triton is imported before the first call.
+
+No kernel here has been timed on a device yet: that each of them pays is what counting bytes and launches suggests. Whoever
+has a device finds out with `python -m tests.benchmarks.gpu_kernels`; until then all of them are provisional, and the likely
+losers are named in their own files. They equal their references under Triton's interpreter and compile for sm_80 and sm_90.
+
+Not written, since torch's own operation is a single pass already: `paint_regions` (one gather), the least and largest value
+of a map (`aminmax`), the other reductions of `cam.REDUCTIONS` (one layer at a time, captured in the graph of the pass), and
+`random_mask` (its grid is a few dozen numbers).
+"""
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import Any
+
+import torch
+
+from .. import reference
+
+# Function → the file of its kernel. Files are not named as functions are: importing one would hide the function.
+HOMES = {
+    "lerp": "points", "gaussian_blur": "blurs", "gaussian_blurs": "blurs", "without_regions": "masking",
+    "philox": "noise", "uniform": "noise", "normal": "noise", "noisy": "noise", "weighted_sum": "weighing",
+    "slopes": "rising", "prefix_sums": "integrals", "cam": "layer_cams", "cams": "layer_cams", "REDUCTIONS": "layer_cams",
+    "activation_delta": "deltas", "pasted": "pasting", "tone_limits": "toning", "tones": "toning",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    home = HOMES.get(name)
+    value = getattr(reference if home is None else importlib.import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+@cache
+def refusal(device: torch.device) -> str:
+    """Why a kernel cannot be compiled and run on a device and what to do, found by trying one; or nothing."""
+    try:
+        from .points import lerp
+        ends = torch.zeros(2, 1, 1, 1, device=device)
+        ends[1] = 1
+        if lerp(ends[0], ends[1], ends.view(-1)).flatten().tolist() == [0, 1]:
+            return ""
+        return f'its first kernel gave wrong values on {device}: use backend="torch"'
+    except Exception as error:  # a missing compiler, an old device, a driver: whatever Triton says
+        return f'Triton cannot run on {device} ({type(error).__name__}: {str(error).strip()[:300]}): use backend="torch"'
