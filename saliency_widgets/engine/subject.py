@@ -67,7 +67,8 @@ class Subject:
         self.cloned = isinstance(model, nn.Module) and not self.script
         self.version: Any = None
         self._own = False
-        self.clone: Any = model
+        self._clone, self._looked = model, True
+        self._views: dict = {}  # of the user's tensors, for the version
         self._fast: dict[tuple, tuple[Folded | None, str]] = {}
         self.differentiable = not self.script  # as far as is known; what is no network shows it with the first picture
         self.fields: dict[tuple, dict[str, int | None]] = {}  # receptive fields by the input's shape
@@ -82,6 +83,16 @@ class Subject:
         return [*self.model.parameters(), *self.model.buffers()]
 
     @property
+    def clone(self) -> Any:
+        """The working copy that may be hooked and run; whoever asks for it counts as having looked at the model."""
+        self._looked = True
+        return self._clone
+
+    @clone.setter
+    def clone(self, value: Any) -> None:
+        self._clone = value
+
+    @property
     def key(self) -> tuple:
         """What the store knows the model by: its number, version, device, and how its output is read."""
         return self.uid, self.version, str(self.device), self.select
@@ -92,7 +103,8 @@ class Subject:
             if force:
                 STORE.forget(self.uid)
             return False
-        version = version_of(self.model)
+        self._looked = False
+        version = version_of(self.model, views=self._views)
         if version == self.version and not force:
             return False
         if force:
@@ -156,6 +168,7 @@ class Subject:
         """Let go of the working copy and what was recorded of it."""
         self.clone = None
         self.graphs.clear()
+        self._views.clear()
 
     def receptive_fields(self, layers: Sequence[Layer], x: Tensor,
                          check: Callable[[], None]) -> tuple[dict[str, int | None], int]:
@@ -172,9 +185,10 @@ class Subject:
     def check(self) -> None:
         """Look at the content after a map: ModelChanged where training went past what the watch over batches sees.
 
-        What was kept meanwhile bears the old version's name, so all of the model's evaluations are forgotten.
+        What was kept meanwhile bears the old version's name, so all of the model's evaluations are forgotten. A map of kept
+        evaluations alone, for which nobody asked the model, is that of the version it began with.
         """
-        if isinstance(self.model, nn.Module) and version_of(self.model) != self.version:
+        if isinstance(self.model, nn.Module) and self._looked and version_of(self.model, views=self._views) != self.version:
             STORE.forget(self.uid)
             raise ModelChanged
 
@@ -184,6 +198,7 @@ class Subject:
         if not isinstance(self.model, nn.Module):
             yield
             return
+        self._looked = True
         yield  # what changed before the batch is seen after it, too
         if version_of(self.model, content=False) != self._cheap:
             raise ModelChanged

@@ -39,13 +39,14 @@ class Version:
         return f"Version({self._hash & 0xFFFFFFFF:08x})"
 
 
-def version_of(model: Any, content: bool = True) -> Version:
+def version_of(model: Any, content: bool = True, views: dict | None = None) -> Version:
     """The version of the user's model now.
 
     For each parameter and buffer: identity, address and `_version`. With `content`, too, their dtype, device and
     layout, a checksum over a strided sample of about 64 numbers per tensor (`_version` alone misses training
     through `.data` or with `fused=True`), the modules, their hooks and their plain attributes (a changed
-    `temperature` counts).
+    `temperature` counts). `views`, a dictionary of the caller's, keeps what is looked at from one time to the next: making
+    the views takes longer than reading through them. They hold on to the tensors' memory.
     """
     model = unwrap(model)
     if not isinstance(model, nn.Module):
@@ -55,7 +56,7 @@ def version_of(model: Any, content: bool = True) -> Version:
     modules = list(model.modules())
     tensors = list(_tensors(modules))
     state = tuple(_identity(*entry) for entry in tensors)
-    return Version((state, _structure(modules), _checksum([tensor for _, _, tensor in tensors])))
+    return Version((state, _structure(modules), _checksum(_samples({} if views is None else views, state, tensors))))
 
 
 def _watched(model: nn.Module) -> tuple:
@@ -131,15 +132,24 @@ def _module_state(module: nn.Module) -> tuple:
     return id(module), type(module), hooks, plain, id(attributes.get("forward"))
 
 
-def _checksum(tensors: list[Tensor]) -> bytes:
-    groups: dict[tuple, list[Tensor]] = {}
+def _samples(views: dict, state: tuple, tensors: list[tuple[str, int, Tensor]]) -> list[list[Tensor]]:
+    """Views of what is looked at, by device and dtype: those of last time where every tensor lies where it did."""
+    places = [entry[1:3] + entry[4:] for entry in state]
+    if views.get("places") != places:
+        groups: dict[tuple, list[Tensor]] = {}
+        with torch.inference_mode(False), torch.no_grad():
+            for _, _, tensor in tensors:
+                sample = _sample(tensor.detach())
+                if sample is not None:
+                    groups.setdefault((tensor.device, tensor.dtype), []).append(sample)
+        views["places"], views["groups"] = places, list(groups.values())
+    return views["groups"]
+
+
+def _checksum(groups: list[list[Tensor]]) -> bytes:
+    total = hashlib.blake2b(digest_size=16)
     with torch.inference_mode(False), torch.no_grad():
-        for tensor in tensors:
-            sample = _sample(tensor)
-            if sample is not None:
-                groups.setdefault((tensor.device, tensor.dtype), []).append(sample)
-        total = hashlib.blake2b(digest_size=16)
-        for samples in groups.values():
+        for samples in groups:
             # One transfer per device and dtype: on CUDA each one waits for the device.
             total.update(torch.cat(samples).view(torch.uint8).cpu().numpy().tobytes())
     return total.digest()

@@ -167,3 +167,16 @@ def test_score_only_for_very_large_outputs(monkeypatch):
     monkeypatch.undo()
     np.testing.assert_allclose(large.values, Session(small(), tensor()).map("leave_one_out", grid=3).values, atol=1e-12)
     assert torch.is_grad_enabled()
+
+
+def test_a_map_of_kept_evaluations_looks_at_the_model_once(monkeypatch):
+    import saliency_widgets.engine.subject as subject_module
+
+    looks, version_of = [], subject_module.version_of
+    session = Session(small(), tensor((16, 16)))
+    session.map("integrated_gradients", steps=8)
+    monkeypatch.setattr(subject_module, "version_of", lambda *args, **words: looks.append(1) or version_of(*args, **words))
+    session.map("integrated_gradients", steps=8, alpha=(0.5, 1.0))
+    assert len(looks) == 1
+    session.map("gradient", target=(session.target + 1) % 5)  # before, behind the batch, and after
+    assert len(looks) == 4
