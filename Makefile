@@ -40,8 +40,8 @@ docs: $(VENV)/docs.stamp
 
 shots: $(VENV)/test.stamp chromium
 	$(BIN)/python -m pytest tests/browser -k "first_sight or cat_and_cup or leave_one_out or contact_sheet or test_states or (test_compare and looks)"
-	$(BIN)/python -m tests.browser.picture
 	$(BIN)/python -m tests.browser.first_look
+	$(BIN)/python -m tests.browser.picture
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m tests.benchmarks.first_sight

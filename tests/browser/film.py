@@ -1,6 +1,6 @@
 """A moving picture of the real widget: a pointer is moved and pressed in the browser, one screenshot a step.
 
-Waiting is left out: a step is taken when the kernel has answered, so the film shows what comes, not how long it takes.
+A step is taken when the kernel has answered, so the film shows what comes, not how long it takes.
 A screenshot holds no pointer; it is drawn where the browser's is.
 """
 from __future__ import annotations

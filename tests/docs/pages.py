@@ -20,6 +20,7 @@ PAGES: dict[str, tuple[str, ...] | None] = {
     f"{PACKAGE}.methods.protocol": ("Context", "Round", "Draft"),
     f"{PACKAGE}.cutting": ("LiveRegions",),
     f"{PACKAGE}.widgets.layers": ("HeatLayer",),
+    f"{PACKAGE}.trusting": ("Trust",),
     f"{PACKAGE}.what_if": ("WhatIf",),
     f"{PACKAGE}.model.layers": ("Layer",),
     f"{PACKAGE}.engine.stats": ("Stats",),
@@ -35,6 +36,7 @@ START = """
 | how far to trust a map | `saliency_widgets.metrics` |
 | `ex.regions` | `saliency_widgets.cutting.LiveRegions` |
 | `ex.layers` | `saliency_widgets.widgets.layers.HeatLayer` |
+| `ex.trust` | `saliency_widgets.trusting.Trust` |
 | `session.without(…)` | `saliency_widgets.what_if.WhatIf` |
 | `session.layers` | `saliency_widgets.model.layers.Layer` |
 | `session.stats` | `saliency_widgets.engine.stats.Stats` |
@@ -44,12 +46,13 @@ START = """
 MADE = {
     "Explorer.session": "The `Session` that computes its maps.",
     "Explorer.params": "The parameters by method; each is a trait: `ex.params[\"integrated_gradients\"].alpha = (0.2, 0.8)`.",
+    "Explorer.trust": "The `Trust` panel: `ex.trust.show(\"deletion\")`, `ex.trust.results`, `ex.trust.report(path)`.",
     "Explorer.maps": "The newest `SaliencyMap` of each method that was shown for the picture.",
     "Session.score": "What is explained: \"logit\", \"probability\", \"log_probability\", \"margin\", or \"function\".",
     "Session.contrast": "Index of the class to explain against, or None.",
     "Session.truth": "Index of the picture's true class, or None.",
 }
-WIRING = ("face", "subject", "before", "kernels")  # what joins the rooms of the package
+WIRING = ("face", "subject", "before", "kernels", "panel")  # what joins the rooms of the package
 
 
 def own(name: str) -> bool:
