@@ -62,11 +62,6 @@ def completeness(session: Any, method: str, *, target: int | str | None = None, 
     return measure
 
 
-def promises(found: Any) -> bool:
-    """Whether a registered method's maps carry a residual with its default parameters."""
-    return found.name in PROMISING
-
-
 # Known by asking each of them once (tests compare); a map says so itself with its `residual`.
 PROMISING = ("integrated_gradients", "blur_ig", "guided_ig", "deeplift", "deep_shap", "expected_gradients", "kernel_shap", "lrp",
              "xrai")
@@ -80,24 +75,28 @@ def _tries(limit: int) -> list[int]:
 
 
 def _promised(m: SaliencyMap) -> float:
-    if m.residual is None:
-        raise ValueError(f"the {m.method} map promises no sum with these parameters, so there is nothing to be complete: use "
-                         f"{', '.join(PROMISING[:3])} or deeplift, and multiply=True where it is a parameter"
-                         if not m.details.get("rise") == 0 else
-                         f"the score does not differ between the picture and the reference of {m.method}: use another baseline")
-    return m.residual
+    if m.residual is not None:
+        return m.residual
+    if m.details.get("rise") == 0:
+        raise ValueError(f"the score does not differ between the picture and the reference of {m.method}: use another baseline")
+    raise ValueError(f"the {m.method} map promises no sum with these parameters, so there is nothing to be complete: use "
+                     f"{', '.join(PROMISING[:3])} or deeplift, and multiply=True where it is a parameter")
+
+
+def _difference(m: SaliencyMap, total: float, residual: float) -> float:
+    """The score difference that the map explains, as told, or read back from Σ = difference + residual·|difference|."""
+    if "rise" in m.details:
+        return float(m.details["rise"])
+    either = [total / (1 + sign * residual) for sign in (1, -1) if sign * residual != -1]
+    return next((d for d in either if np.isclose(d + residual * abs(d), total)), 0.0)
 
 
 def _measured(m: SaliencyMap, tried: list[int], residuals: list[float], tolerance: float) -> Measure:
     residual, total = _promised(m), float(m.values.astype(np.float64).sum())
-    rise = m.details.get("rise")
-    if rise is None:  # Σ = difference + residual·|difference|, so both have the sign that makes this true
-        rise = next((total / (1 + sign * residual) for sign in (1, -1) if residual * sign != -1
-                     and np.sign(total / (1 + sign * residual)) == sign), 0.0)
     needed = next((s for s, r in zip(tried, residuals) if abs(r) <= tolerance), None)
     off = () if abs(residual) <= tolerance else (
         f"the map's sum misses the score difference by {100 * abs(residual):.2g} %"
         + (f": {needed} steps come within {100 * tolerance:g} %" if needed else ""),)
     return Measure("completeness", residual, "share of the score difference", max(len(tried), 1), None, off,
-                   {"sum": total, "difference": float(rise), "steps": list(tried), "residuals": list(residuals),
-                    "needed": needed, "tolerance": tolerance, "method": m.method, "map": m})
+                   {"sum": total, "difference": _difference(m, total, residual), "steps": list(tried),
+                    "residuals": list(residuals), "needed": needed, "tolerance": tolerance, "method": m.method, "map": m})

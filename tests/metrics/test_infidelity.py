@@ -224,3 +224,17 @@ def test_the_metrics_come_without_widgets():
     code = ("import sys, saliency_widgets as sw; assert 'saliency_widgets.metrics' not in sys.modules; sw.metrics.infidelity; "
             "assert not {'ipywidgets', 'bqplot', 'ipycanvas'} & set(sys.modules), 'imported too much'")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_who_is_told_and_who_may_stop_it():
+    s, told, seen = session(), [], []
+    m = s.map("gradient")
+    last = measured(s, m, n=12, seed=77, on_progress=lambda *a: told.append(a), on_draft=seen.append)
+    assert told[-1] == (13, 13) and all(a <= b for a, b in told) and [d.n for d in seen] == [8, 12] and seen[-1] is last
+
+    class Stop:
+        def check(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(s, m, n=4, seed=78, ticket=Stop())

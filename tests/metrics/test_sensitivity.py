@@ -120,3 +120,16 @@ def test_the_model_that_trains_on_is_noticed_and_comes_back():
 def test_its_settings_are_declared_once():
     signature = inspect.signature(sensitivity_max)
     assert {p.name: p.default for p in PARAMETERS}.items() <= {k: v.default for k, v in signature.parameters.items()}.items()
+
+
+def test_who_is_told_and_who_may_stop_it():
+    s, told, seen = Session(small(), tensor(), target=1), [], []
+    last = sensitivity_max(s, "gradient", n=10, on_progress=lambda *a: told.append(a), on_draft=seen.append)
+    assert told[-1] == (11, 11) and all(a <= b for a, b in told) and seen[-1] is last and seen[-1].n == 10
+
+    class Stop:
+        def check(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sensitivity_max(s, "gradient", n=2, seed=5, ticket=Stop())
