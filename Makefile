@@ -5,6 +5,7 @@
 # make shots            screenshots into build/shots, and the README's pictures
 # make zoo              every method on every torchvision architecture, resumable: tests/zoo/SUPPORT.md
 # make sheets           contact sheets of the progression that tutorials show, into build/sheets
+# make trust            where every method points on the demo pictures, resumable: tests/metrics/LOCALISATION.md
 # make bench            the first sight, and the heart of the comparison with other libraries: build/bench.md, in minutes
 # make bench-full       all of that comparison, hours, resumable
 # make bench-gpu        kernels, latencies and the peers on a CUDA device: build/bench-gpu.md; says so where there is none
@@ -17,7 +18,7 @@ NOTEBOOK := notebooks/1-first-look.ipynb
 # JupyterLab does not start for root unasked, and in a container everybody is root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test test-all docs shots bench bench-full bench-gpu bench-ui zoo sheets bundle bundle-check chromium lint clean
+.PHONY: demo test test-all docs shots bench bench-full bench-gpu bench-ui zoo trust sheets bundle bundle-check chromium lint clean
 
 demo: $(VENV)/demo.stamp
 ifdef HEADLESS
@@ -61,6 +62,9 @@ bench-ui: $(VENV)/test.stamp chromium
 
 zoo: $(VENV)/test.stamp
 	$(BIN)/python -m tests.zoo.survey
+
+trust: $(VENV)/test.stamp
+	$(BIN)/python -m tests.metrics.table
 
 sheets: $(VENV)/test.stamp
 	$(BIN)/python -m tests.sheets
