@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -252,8 +253,11 @@ class Inputs:
         off[list(name.regions)] = True
         return off[self._cells[name.labels]]
 
-    def batch(self, names: list[P.Input]) -> Tensor:
-        """The named inputs as one batch `(N, C, H, W)`, each kernel called once per kind where names allow it."""
+    def batch(self, names: list[P.Input], channels_last: bool = False) -> Tensor:
+        """The named inputs as one batch `(N, C, H, W)`, each kernel called once per kind where names allow it.
+
+        `channels_last` lays it out so where a kernel can; who needs it must look.
+        """
         first = names[0]
         if all(isinstance(n, (P.Without, P.Filled)) and n.of == P.Photograph() for n in names):
             # Masked photographs are large: one at a time.
@@ -261,7 +265,7 @@ class Inputs:
             return self.cutout.prepared(pictures, self.image)
         if all(isinstance(n, P.OnPath) and (n.baseline, n.of) == (first.baseline, first.of) for n in names):
             alphas = torch.tensor([n.alpha for n in names], dtype=self.image.dtype, device=self.image.device)
-            return self.kernels.lerp(self.filled(first.baseline), self.tensor(first.of), alphas)
+            return self.kernels.lerp(self.filled(first.baseline), self.tensor(first.of), alphas, channels_last)
         if all(isinstance(n, P.Without) and n.fill.kind == GROWN and n.of != P.Photograph() for n in names):
             return torch.stack([self._grown(name) for name in names])
         if all(isinstance(n, P.Without) and (n.labels, n.fill, n.of) == (first.labels, first.fill, first.of) for n in names):
@@ -269,7 +273,13 @@ class Inputs:
             sets = torch.zeros(len(names), len(self._signatures[first.labels]), dtype=torch.bool)
             for row, name in enumerate(names):
                 sets[row, list(name.regions)] = True
-            return self.kernels.without_regions(self.tensor(first.of), self.filled(first.fill), labels, sets.to(labels.device))
+            return self.kernels.without_regions(self.tensor(first.of), self.filled(first.fill), labels, sets.to(labels.device),
+                                                channels_last)
+        if all(isinstance(n, P.Blurred) and n.of == first.of for n in names):
+            return torch.stack(self._blurs(names))
+        if len(names) > 1 and all(isinstance(n, P.Noisy) and replace(n, number=first.number) == first for n in names):
+            numbers = [n.number for n in names]
+            return self.kernels.noisy(self.tensor(first.base), first.deviation, first.seed, numbers, channels_last)
         return torch.stack([self._single(name) for name in names])
 
     def _single(self, name: P.Input) -> Tensor:
@@ -282,13 +292,8 @@ class Inputs:
                 return self.filled(fill)
             case P.OnPath() | P.Without():
                 return self.batch([name])[0]
-            case P.Blurred(sigma, of):
-                kept = STORE.get((self._token, name)) if of == P.Image() else None
-                if kept is None:
-                    kept = self.kernels.gaussian_blur(self.tensor(of), sigma)
-                    if of == P.Image():  # a path asks for it again with each window
-                        STORE.put((self._token, name), kept)
-                return kept
+            case P.Blurred():
+                return self._blurs([name])[0]
             case P.Noisy() | P.Shaken():
                 known, noisy = self._noisy
                 if known != name:
@@ -301,6 +306,18 @@ class Inputs:
             case P.Given(content):
                 return self._made[content]
         raise TypeError(f"{name!r} names no single input")
+
+    def _blurs(self, names: Sequence[P.Blurred]) -> list[Tensor]:
+        """One picture blurred with several σ: those that are not kept yet all at once."""
+        found = {name: STORE.get((self._token, name)) for name in names}
+        missing = [name for name, kept in found.items() if kept is None]
+        if missing:
+            made = self.kernels.gaussian_blurs(self.tensor(missing[0].of), [name.sigma for name in missing])
+            for name, blurred in zip(missing, made):
+                found[name] = blurred.clone()  # each leaves the store by itself
+                if name.of == P.Image():  # a path asks for it again with each window
+                    STORE.put((self._token, name), found[name])
+        return [found[name] for name in names]
 
     def _grown(self, name: P.Without) -> Tensor:
         """The picture with regions filled by what is around them."""

@@ -199,7 +199,7 @@ class Runner:
         first = probes[0]
         paired = isinstance(first.input, Pair)
         with self.subject.running(gradients=first.backward):
-            x = self.inputs.batch([p.input.first if paired else p.input for p in probes])
+            x = self.inputs.batch([p.input.first if paired else p.input for p in probes], fast is not None)
             found = self._replayed(first, x, fast)
             if found is not None:
                 return found
