@@ -44,7 +44,10 @@ def __getattr__(name: str) -> Any:
 def refusal(device: torch.device) -> str:
     """Why a kernel cannot be compiled and run on a device and what to do, found by trying one; or nothing."""
     try:
+        from .launch import INTERPRETED
         from .points import lerp
+        if device.type != "cuda" and not INTERPRETED:
+            return 'Triton was imported before TRITON_INTERPRET=1 was set: set it before Python starts, or use backend="torch"'
         ends = torch.zeros(2, 1, 1, 1, device=device)
         ends[1] = 1
         if lerp(ends[0], ends[1], ends.view(-1)).flatten().tolist() == [0, 1]:

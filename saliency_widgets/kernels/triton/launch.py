@@ -1,6 +1,8 @@
 """How kernels are started: what they take, on which device, and the small tables that tell them where things lie."""
 from __future__ import annotations
 
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -13,12 +15,14 @@ from torch import Tensor
 
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 KINDS = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16, torch.float64: tl.float64}
-INTERPRETED = triton.knobs.runtime.interpret  # when Triton was imported: its own functions were made for it then
+# As it stood when Triton was imported: its own functions were made for it then.
+INTERPRETED = triton.knobs.runtime.interpret if hasattr(triton, "knobs") else os.environ.get("TRITON_INTERPRET") == "1"
 BY_HAND = tl.constexpr(INTERPRETED)
 LARGE = 1 << 31
 KEPT = 16  # tables
 
 _tables: OrderedDict[tuple, Tensor] = OrderedDict()
+_lock = threading.Lock()
 
 
 @triton.jit
@@ -67,12 +71,14 @@ def sent(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
 def table(numbers: tuple, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The same, kept for the next time these numbers are asked for on this stream."""
     key = numbers, dtype, device, torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else 0
-    if key not in _tables:
-        while len(_tables) >= KEPT:
-            _tables.popitem(last=False)
-        _tables[key] = sent(numbers, dtype, device)
-    _tables.move_to_end(key)
-    return _tables[key]
+    with _lock:
+        found = _tables.pop(key, None)
+        if found is None:
+            found = sent(numbers, dtype, device)
+            while len(_tables) >= KEPT:
+                _tables.popitem(last=False)
+        _tables[key] = found
+    return found
 
 
 def frames_at(frames: Sequence[Tensor] | Tensor) -> tuple[list[Tensor], Tensor, bool]:

@@ -28,10 +28,12 @@ def _masked(image, fill, labels, sets, out, plane, regions, channels, LAST: tl.c
     # A label beyond the sets would read foreign memory: it is left as it is, where torch stops the device.
     off = tl.load(sets + n * regions + label, mask=inside & (label >= 0) & (label < regions), other=0) != 0
     to = out + n * plane * channels
-    for c in range(channels):
-        value = tl.load(fill + c * plane + p, mask=inside & off, other=0)
-        kept = tl.load(image + c * plane + p, mask=inside & (off == 0), other=0)
-        tl.store(to + (p * channels + c if LAST else c * plane + p), tl.where(off, value, kept), mask=inside)
+    at, last = p, p * channels
+    for _ in range(channels):
+        value = tl.load(fill + at, mask=inside & off, other=0)
+        kept = tl.load(image + at, mask=inside & (off == 0), other=0)
+        tl.store(to + (last if LAST else at), tl.where(off, value, kept), mask=inside)
+        at, last = at + plane, last + 1
 
 
 def without_regions(image: Tensor, fill: Tensor, labels: Tensor, sets: Tensor, channels_last: bool = False) -> Tensor:

@@ -49,9 +49,8 @@ def _weigh_pixels(frames, weights, change, out, count, size, channels, plane, st
                   CHANGED: tl.constexpr, WAY: tl.constexpr, KIND: tl.constexpr, INDEX: tl.constexpr, BLOCK: tl.constexpr):
     p = (tl.program_id(0).to(tl.int64) * BLOCK).to(INDEX) + tl.arange(0, BLOCK)
     inside = p < plane
-    result = tl.zeros([BLOCK], tl.float32)
-    for c in range(channels):
-        at = p * step_pixel + c * step_channel
+    result, at = tl.zeros([BLOCK], tl.float32), p * step_pixel
+    for _ in range(channels):
         total = _total(frames, weights, at, inside, count, size, STACKED, KIND, BLOCK)
         if CHANGED:
             total *= tl.load(change + at, mask=inside, other=0).to(tl.float32)
@@ -61,6 +60,7 @@ def _weigh_pixels(frames, weights, change, out, count, size, channels, plane, st
             result += tl.abs(total)
         else:
             result = tl.maximum(result, tl.abs(total), propagate_nan=tl.PropagateNan.ALL)
+        at += step_channel
     tl.store(out + p, result, mask=inside)
 
 
