@@ -33,6 +33,7 @@ class Opened:
     softmaxed: bool
     runner: Runner
     references: Callable[[], References]
+    version: Any  # the subject's, which this is true of
 
 
 def opened(subject: Subject, picture: Picture, kernels: Any, stats: Stats, references: Callable[[Inputs], References]) -> Opened:
@@ -53,7 +54,8 @@ def opened(subject: Subject, picture: Picture, kernels: Any, stats: Stats, refer
     if not bool(torch.isfinite(scores).all()):
         raise ValueError("the model's output for this picture holds NaN or infinity: check its weights and preprocess=")
     return Opened(picture, inputs, tuple(layers), default_cam_layer(layers, scores.numel()), scores,
-                  ends_in_softmax(scores[None]), Runner(subject, inputs, layers, stats), cache(lambda: references(inputs)))
+                  ends_in_softmax(scores[None]), Runner(subject, inputs, layers, stats), cache(lambda: references(inputs)),
+                  subject.version)
 
 
 def _first_look(subject: Subject, x: torch.Tensor, stats: Stats) -> tuple[Sequence[Layer], torch.Tensor]:

@@ -292,7 +292,8 @@ class Session:
         """Do the work on a model that stays the same meanwhile, or begin again; ValueError where it keeps changing."""
         with self.subject.lock:
             for _ in range(PATIENCE):
-                if self.subject.refresh():
+                # Another session on the same subject may have been the one that noticed.
+                if self.subject.refresh() or self._opened.version is not self.subject.version:
                     self._opened = self._open(self.picture)
                 try:
                     result = work()

@@ -57,12 +57,12 @@ def rounds(context: Context, labels: np.ndarray, fill: Any, seed: int) -> Iterat
     """The same as a generator of rounds."""
     count, name, of = int(labels.max()) + 1, context.fill(fill, seed), context.inputs.add_labels(labels)
     (_, slope), = yield Round([context.gradient(context.image)])
-    x, gradient, before = context.picture_tensor, slope.gradient.double(), context.score_of(slope)
+    x, gradient, before = context.picture_tensor, slope.gradient.cpu().double(), context.score_of(slope)
     inputs = [left(context, of, (region,), count, name) for region in range(count)]
     reply = yield Round([context.forward(each) for each in inputs])
     estimates, found = np.zeros(count), []
     for region, (probe, evaluation) in enumerate(reply):
-        estimates[region] = float((gradient * (x - context.inputs.tensor(probe.input)).double()).sum())
+        estimates[region] = float((gradient * (x - context.inputs.tensor(probe.input)).cpu().double()).sum())
         found.append(evaluation)
     drops = before - context.scores_of(found)
     if not (np.isfinite(drops).all() and np.isfinite(estimates).all()):

@@ -133,3 +133,16 @@ def test_refusals_say_what_to_do(session):
         change_rule(session, [])
     with pytest.raises(ValueError, match="above 0"):
         change_rule(session, [tensor()], threshold=-3)
+
+
+def test_a_model_that_changed_is_seen_by_every_session_beside():
+    model = small()
+    first = Session(model, tensor(), target=1, mean=(0,) * 3, std=(1,) * 3)
+    other = first.beside(picture=changed_picture(first, CHANGES["shift"], 3))
+    with torch.no_grad():
+        model.head.bias.add_(1.0)
+    before = first.logits.copy()
+    other.map("gradient")
+    first.map("gradient")
+    np.testing.assert_allclose(first.logits, before + 1)
+    assert first.stats is other.stats and other.beside(model=small(seed=3)).subject.model is not model
