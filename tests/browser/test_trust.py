@@ -6,6 +6,8 @@ import pytest
 from .notebook import DEMO, Notebook
 
 HEART = "(np.add.outer((np.arange(224) - 70) ** 2, (np.arange(224) - 60) ** 2) < 50 ** 2)"
+CARDS = {"Adds up": "completeness", "Deletion": "deletion", "Foretells": "noise", "Region": "region", "Sanity": "sanity-check",
+         "Changes": "invariance", "Agreement": "agreement", "Slopes": "linear-estimate"}
 PICTURE = "() => document.querySelector('.sw-trust-deletion .sw-trust-grid > .sw-pictured img').src"
 
 
@@ -22,10 +24,17 @@ def panel(chromium, lab):
 
 
 def tab(notebook, word):
-    """Choose a tab; its card as a locator."""
+    """Choose a tab; its card as a locator, once it is there with what it costs."""
     notebook.page.locator(".sw-trust-tabs button", has_text=word).click()
     notebook.page.locator(".sw-trust-tabs button.sw-on", has_text=word).wait_for()
-    return notebook.page.locator(".sw-trust-card")
+    card = notebook.page.locator(f".sw-trust-card.sw-trust-{CARDS[word]}")
+    card.wait_for(state="visible")
+    return card
+
+
+def says(notebook, words):
+    """Wait until the card says this."""
+    notebook.page.wait_for_function("(words) => document.querySelector('.sw-trust-card')?.innerText.includes(words)", arg=words)
 
 
 def measure(notebook, card, metric):
@@ -68,17 +77,16 @@ def test_it_opens_by_button_and_key_and_leaves_the_rest_alone(panel):
 
 def test_deletion_and_the_picture_under_the_pointer(panel):
     page, card = panel.page, tab(panel, "Deletion")
+    says(panel, "175 evaluations")
     assert re.search(r"175 evaluations( · ≈ [\d.]+ s| · at once)? each", card.inner_text())
     measure(panel, card, "insertion")
     areas = panel.value("[ex.trust.results[m].value for m in ('deletion', 'insertion')]")
-    text = card.inner_text()
-    for area in areas:
-        assert f"{area:.3f}" in text
-    assert "lower is better" in text and "higher is better" in text
+    for words in (*(f"{area:.3f}" for area in areas), "lower is better", "higher is better"):
+        says(panel, words)
     rest, box = page.evaluate(PICTURE), card.locator(".sw-along .sw-along").first.bounding_box()
     page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 60)
     page.wait_for_function(f"(rest) => ({PICTURE})() !== rest", arg=rest)
-    page.wait_for_function("document.querySelector('.sw-trust-card').innerText.includes('25 % gone')")
+    says(panel, "25 % gone")
     panel.shot("trust-hover-light")
     page.mouse.move(box["x"] - 40, box["y"] - 80)
     page.wait_for_function(f"(rest) => ({PICTURE})() === rest", arg=rest)
@@ -86,7 +94,7 @@ def test_deletion_and_the_picture_under_the_pointer(panel):
     along.focus()
     for _ in range(6):
         page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.sw-trust-card').innerText.includes('25 % back')")
+    says(panel, "25 % back")
     page.wait_for_function("document.activeElement.getAttribute('aria-valuetext').includes('25 % back')")
     page.keyboard.press("Escape")
     page.wait_for_function(f"(rest) => ({PICTURE})() === rest", arg=rest)
@@ -96,7 +104,8 @@ def test_the_sanity_slider_under_the_hand(panel):
     page, card = panel.page, tab(panel, "Sanity")
     measure(panel, card, "sanity_check")
     layers = panel.value("list(ex.trust.results['sanity_check'].details['layers'])")
-    assert f"random down to {layers[-1]}" in card.inner_text() and "learned" in card.inner_text()
+    says(panel, f"random down to {layers[-1]}")
+    says(panel, "depends on what the network learned")
     pictures = "() => [...document.querySelectorAll('.sw-trust-sanity-check .sw-pictured img')].map((img) => img.src)"
     trained, random = page.evaluate(pictures)
     assert trained != random
@@ -106,13 +115,13 @@ def test_the_sanity_slider_under_the_hand(panel):
     page.wait_for_function(f"() => {{ const [a, b] = ({pictures})(); return a === b; }}")
     handle.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(f"document.querySelector('.sw-trust-card').innerText.includes({f'random down to {layers[0]}'!r})")
+    says(panel, f"random down to {layers[0]}")
     panel.shot("trust-sanity-light")
 
 
 def test_a_rectangle_drawn_for_the_purpose(panel):
     page, card = panel.page, tab(panel, "Region")
-    assert "No region yet" in card.inner_text()
+    says(panel, "No region yet")
     area = card.locator(".sw-boxed")
     box = area.bounding_box()
     page.mouse.move(box["x"] + 10, box["y"] + 10)
@@ -122,11 +131,11 @@ def test_a_rectangle_drawn_for_the_purpose(panel):
     panel.until("'energy' in ex.trust.results")
     drawn = panel.value("ex.trust.results['energy'].value")
     assert drawn > 0.6, "the heart is in that corner, and so is the map"
-    page.wait_for_function("document.querySelector('.sw-trust-card').innerText.includes('hit')")
+    says(panel, "hit")
     area.focus()
     for _ in range(10):
         page.keyboard.press("ArrowRight")
-    panel.until(f"ex.trust.mask is not None and not ex.trust.mask[40, 12] and ex.trust.results['energy'].value != {drawn}")
+    panel.until(f"not ex.trust.mask[40, 12] and float(ex.trust.results.get('energy', 0)) not in (0, {drawn})")
     page.keyboard.press("Delete")
     panel.until("ex.trust.mask is None")
 
@@ -136,11 +145,12 @@ def test_another_class_dims_what_was_measured(panel):
     names = panel.value("[button.description for button in ex.face.classes.names]")
     panel.choose_class(names[1])
     panel.page.locator(".sw-trust-visual.sw-stale").wait_for()
-    assert f"Grad-CAM of {names[0]}" in card.inner_text() and "measure again" in card.inner_text()
+    says(panel, f"of Grad-CAM of {names[0]}")
+    says(panel, "measure again")
     panel.shot("trust-stale-light")
     panel.choose_class(names[0])
     panel.page.locator(".sw-trust-visual.sw-stale").wait_for(state="detached")
-    assert "measure" not in card.inner_text()
+    card.locator(".sw-trust-row button").wait_for(state="hidden")
 
 
 def test_both_themes_and_a_narrow_notebook(panel):
@@ -149,7 +159,6 @@ def test_both_themes_and_a_narrow_notebook(panel):
         panel.set_theme(theme)
         for word in ("Deletion", "Sanity", "Region"):
             tab(panel, word)
-            panel.page.wait_for_timeout(150)
             panel.shot(f"trust-{word.lower()}-{theme}")
     panel.page.set_viewport_size({"width": 805, "height": 1250})
     panel.page.wait_for_function("document.querySelector('.sw-explorer').clientWidth <= 700")
