@@ -54,7 +54,6 @@ bench-full: $(VENV)/test.stamp
 	$(BIN)/python -m tests.benchmarks.zoo
 
 bench-gpu: $(VENV)/test.stamp
-	$(BIN)/python -m tests.benchmarks.gpu_kernels
 	$(BIN)/python -m tests.benchmarks.gpu
 
 bench-ui: $(VENV)/test.stamp chromium

@@ -20,7 +20,7 @@ from .batching import out_of_memory
 from .devices import free_blocks
 
 ENABLED = True   # a switch, should a driver misbehave
-LARGEST = 16     # pictures: larger batches keep the device busy by themselves, and a recording holds their activations
+LARGEST = 8      # pictures: larger batches keep the device busy by themselves, and a recording holds their activations
 KEPT = 8         # recordings of one model, the least recently used goes first
 WARM = 2         # passes on the side stream before one is recorded: libraries set themselves up in the first ones
 CLOSE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of the largest number, on the first replay; 3e-2 in half precision

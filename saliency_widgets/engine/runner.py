@@ -239,10 +239,15 @@ class Runner:
         for i, value in enumerate(values):
             layers: dict[str, dict[str, Tensor]] = {}
             for (layer, reduction), tensor in found.kept.items():
-                layers.setdefault(layer, {})[reduction] = tensor[i]
-            results.append(self._evaluation(found.scores[i], value, gradient=None if gradient is None else gradient[i],
-                                            layers=layers or None))
+                layers.setdefault(layer, {})[reduction] = self._row(tensor, i)
+            results.append(self._evaluation(found.scores[i], value, layers=layers or None,
+                                            gradient=None if gradient is None else self._row(gradient, i)))
         return results
+
+    @staticmethod
+    def _row(batch: Tensor, i: int) -> Tensor:
+        """What one picture of a batch keeps, in memory that goes when it goes."""
+        return batch[i].clone() if len(batch) > 1 else batch[i]
 
     def _reduced(self, probe: Probe, name: str, activation: Tensor, gradient: Tensor | None) -> dict[str, Tensor]:
         """What a probe keeps of a layer or an attention call, `(N, …)` by reduction."""

@@ -1,4 +1,4 @@
-"""What a hand waits for on a device: latencies of a drag, at batch one, and the peers on the same device.
+"""What a hand waits for on a device: latencies of a drag, at batch one, the peers on the same device, and the kernels.
 
     python -m tests.benchmarks.gpu                          resnet50, vgg16, efficientnet_b0, vit_b_16 on "cuda"
     python -m tests.benchmarks.gpu resnet50 --device cuda:1
@@ -10,7 +10,9 @@ Medians and 95th percentiles by CUDA events (a clock elsewhere), into build/benc
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
+import io
 import statistics
 import sys
 import time
@@ -193,6 +195,16 @@ def head(device: torch.device) -> list[str]:
     return ["# On a device", "", f"{name}, torch {torch.__version__}, float32. {precision}.", ""]
 
 
+def kernels(device: torch.device) -> list[str]:
+    """The table of the kernels' own benchmark."""
+    from . import gpu_kernels
+
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written):
+        gpu_kernels.main(["--device", str(device)])
+    return ["## Kernels", "", written.getvalue()]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and write build/bench-gpu.md."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.gpu", description=__doc__,
@@ -223,6 +235,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(part), flush=True)
         lines += part
         (asked.folder / "bench-gpu.md").write_text("\n".join(lines))  # after each: a run that is cut short keeps what it has
+    if device.type == "cuda":
+        part = kernels(device)
+        print("\n".join(part))
+        (asked.folder / "bench-gpu.md").write_text("\n".join([*lines, *part]))
     return 0
 
 
