@@ -87,4 +87,5 @@ def test_every_kernel_compiles(monkeypatch, tmp_path, target, dtype):
     assert set(seen) == wanted
     for name, made in seen.items():
         assert all(one.metadata.shared <= 48 << 10 for one in made), f"{name} would need more shared memory than every device has"
-        assert not any(" .local" in one.asm["ptx"] and "ld.local" in one.asm["ptx"] for one in made), f"{name} spills"
+    for name in ("_points", "_delta", "_paste", "_steps"):  # to be rounded step by step, as the reference rounds
+        assert not any("fma.rn" in one.asm["ptx"] for one in seen.get(name, ())), f"{name} fuses products into sums"

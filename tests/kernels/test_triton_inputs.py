@@ -70,7 +70,7 @@ def test_noise_does_not_depend_on_how_it_is_cut(device, seed, number, long, shor
 def test_normal_draws_are_a_step_apart_at_most(device, shape, dtype):
     got, wanted = kernels.normal(5, 9, shape, dtype, device), reference.normal(5, 9, shape, torch.float64, device)
     assert got.dtype == dtype and got.shape == shape
-    assert ((got.double() - wanted).abs() <= STEP[dtype] * wanted.abs() + 2e-15).all()
+    assert ((got.double() - wanted).abs() <= STEP[dtype] * wanted.abs() + 1e-14).all()
     equal(kernels.normal(5, 9, shape, torch.float64, device), reference.normal(5, 9, shape, torch.float64, device))
 
 
@@ -85,6 +85,8 @@ def test_noisy_copies(device, shape, order, dtype):
         assert last(got) if channels_last else got.is_contiguous()
     equal(kernels.noisy(base, 0.37, 11, [1 << 32])[0], got[2])
     equal(kernels.noisy(base, 0.0, 11, [1])[0], base)
+    if dtype == torch.float32:  # a copy made alone, from its draw, is the one of a batch
+        equal(base + 0.37 * kernels.normal(11, 9, shape, dtype, device), got[0])
 
 
 @pytest.mark.parametrize("shape, order, dtype", [*CASES[:2], *CASES[4:]])

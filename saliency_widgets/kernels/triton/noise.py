@@ -131,7 +131,7 @@ def uniform(seed: int, number: int, count: int, device: torch.device | str = "cp
 
 def normal(seed: int, number: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32,
            device: torch.device | str = "cpu") -> Tensor:
-    """`reference.normal` to 2e-15, rounded to the dtype: in float32 and narrower at most a step of the dtype apart."""
+    """`reference.normal` to 1e-14, rounded to the dtype: in float32 and narrower at most a step of the dtype apart."""
     if dtype not in FLOATS or not _runs(device, math.prod(shape)):
         return reference.normal(seed, number, shape, dtype, device)
     return _drawn("normal", torch.empty(shape, dtype=dtype, device=device), seed, number)
