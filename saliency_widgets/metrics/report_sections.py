@@ -81,12 +81,13 @@ def sanity(found: Findings) -> str:
     layers = list(tested[0][1].measures["sanity_check"].details["layers"])
     at = list(range(len(layers) + 1))
     names, charts = [(i, "none" if i == 0 else str(i)) for i in at], ""
-    for key, words in (("signed", "rank correlation of signed values"), ("absolute", "rank correlation of sizes"),
+    for key, words in (("signed", "signed rank correlation"), ("absolute", "rank correlation of sizes"),
                        ("ssim", "SSIM of sizes"), ("hog", "HOG similarity of sizes")):
         lines = [Line(at, [1.0, *j.measures["sanity_check"].details[key]], j.method.title, _style(n), marks=True)
                  for n, j in tested]
         low = min(0.0, *(v for line in lines for v in line.y))
-        drawn = chart(lines, ("random layers, from the top", words), words, y=(low, 1.0), names=names, legend=False)
+        drawn = chart(lines, ("random layers, from the top", words), words, y=(low, 1.0), names=names, legend=False,
+                      size=(220, 150))
         charts += f"<div>{drawn}</div>"
     strips = ""
     captions = ["as trained", *(f"{i + 1}: {name}" for i, name in enumerate(layers))]
