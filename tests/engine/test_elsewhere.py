@@ -93,3 +93,15 @@ def test_what_mixes_devices_is_caught():
         assert float((torch.ones(3, device=device) + torch.tensor(1.0)).sum()) == 6
     with elsewhere(single=True) as device, pytest.raises(TypeError, match="float64"):
         torch.ones(3, device=device).double()
+
+
+@pytest.mark.parametrize("name, words", [("completeness", {"method": "integrated_gradients", "limit": 16}), ("road", {}),
+                                         ("deletion", {"points": 3, "random": 1}), ("infidelity", {}), ("linear_estimate", {})])
+def test_metrics_compute_there_too(single, name, words):
+    from saliency_widgets import metrics
+
+    with elsewhere(single=True) as device:
+        session = Session(small().float(), tensor(SIZE).float(), device=device)
+        given = () if {"method"} & set(words) or name == "linear_estimate" else (session.map("gradient"),)
+        found = getattr(metrics, name)(session, *given, **words)
+        assert isinstance(found, metrics.Measure) and np.isfinite(found.value)
