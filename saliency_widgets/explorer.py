@@ -35,7 +35,8 @@ class Explorer(Picturing, Cutting, Layering, Remembering, Undoing, Granting, Sav
     path, a uint8 array `(H, W, 3)` or the input tensor; `labels` are K names. The keywords are those of `Session`. What a
     hand can do, code can do: assign `image`, `target`, `method`, `params["integrated_gradients"].alpha`; a bad value
     raises ValueError, TypeError, LookupError or FileNotFoundError and changes nothing. What fails later stands in the
-    status line and in `error`. Two of them are linked in two lines, the second without the kernel:
+    status line and in `error`. `trust` measures how far the shown map can be trusted. Two of them are
+    linked in two lines, the second without the kernel:
     `traitlets.link((a, "target"), (b, "target"))`, `ipywidgets.jslink((a.layers[0], "opacity"), (b.layers[0], "opacity"))`.
     """
 

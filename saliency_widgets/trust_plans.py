@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from .methods.registry import find
 from .widgets.words import duration, evaluations
@@ -50,7 +50,7 @@ def plan(ex: Explorer, metric: str, map: SaliencyMap | None) -> tuple[int, bool]
 def randomised(ex: Explorer) -> list[str]:
     """About the layers that a sanity check draws anew one after the other: those with a matrix of weights of their own."""
     clone = ex.session.subject.clone
-    own = {} if clone is None else dict(clone.named_modules())
+    own = dict(clone.named_modules()) if isinstance(clone, nn.Module) else {}
     weights = ((name, getattr(module, "weight", None)) for name, module in own.items())
     return [name for name, weight in weights if isinstance(weight, Tensor) and weight.ndim > 1]
 
@@ -71,8 +71,8 @@ def refusal(ex: Explorer, metric: str, map: SaliencyMap | None, mask: np.ndarray
         return f"{map.title} does not promise that its map sums to anything, so there is nothing to check here. Integrated " \
                "Gradients, Blur IG, DeepLIFT and SHAP do."
     if metric == "infidelity" and map is not None and map.values.shape != tuple(ex.session.inputs.image.shape):
-        return f"{map.title} has no value for each number of the input, so it foretells no score. Gradient, Integrated " \
-               "Gradients or DeepLIFT do."
+        return f"Infidelity asks for a value for each number of the input, which {map.title} does not give. Gradient, " \
+               "Integrated Gradients and DeepLIFT do."
     if metric in ("pointing_game", "energy") and mask is None:
         return "No region yet: drag a rectangle on the picture, or take a region of the cut."
     if metric == "agreement" and len(ex.maps) < 2:

@@ -260,6 +260,31 @@ def test_several_pictures_tell_the_error_rate_of_the_rule():
     ex.close()
 
 
+def test_a_rectangle_on_a_wide_picture_is_where_it_was_drawn():
+    ex = Explorer(small(), tensor((32, 48)), LABELS)
+    assert ex.wait()
+    ex.trust.choose("region")
+    ex.trust.open = True
+    ex.trust.panel.card.box.box = [0.5, 0.25, 1.0, 0.75]
+    assert ex.wait(60)
+    expected = np.zeros((32, 48), bool)
+    expected[16:, 12:36] = True
+    np.testing.assert_array_equal(ex.trust.mask, expected)
+    ex.image = tensor()
+    assert ex.wait(60) and ex.trust.mask is None, "a region of another picture is none of this one"
+    ex.close()
+
+
+def test_a_callable_has_what_asks_for_forward_passes_and_the_reason_for_the_rest():
+    net = small().float()
+    ex = Explorer(lambda x: net(x).detach().numpy(), tensor().float(), LABELS)
+    assert ex.wait(60)
+    assert {"deletion", "road"} <= set(measured(ex, "deletion", "road", "sanity_check", "linear_estimate"))
+    assert "plain callable hides" in reading(ex, "sanity_check").note.value
+    assert "gradients" in reading(ex, "linear_estimate").note.value and ex.error == ""
+    ex.close()
+
+
 # ---- what is kept, and what is written
 
 
