@@ -7,6 +7,7 @@ torchvision's network with seeded, calibrated weights instead of downloaded ones
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -132,6 +133,9 @@ def test_every_command_is_one_that_something_runs():
         elif program == "jupyter":
             assert rest == ["lab"] and any(d.startswith("jupyterlab") for d in project["dependencies"])
         elif program == "pytest":
+            if rest[0] == "tests":  # the slow test below
+                assert rest[1:] == ["-k", "blurred_gradient"]
+                continue
             markers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["markers"]
             assert rest[0] == "-m" and any(marker.startswith(f"{rest[1]}:") for marker in markers), command
         else:
@@ -149,6 +153,22 @@ def test_the_installation_works(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
                           env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.stdout.strip() == sw.__version__
+
+
+@pytest.mark.slow
+def test_the_method_of_one_file_keeps_what_the_registry_promises(tmp_path):
+    """In a copy of this package with the README's method among its files."""
+    for name in ("saliency_widgets", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "browser", "benchmarks"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, tmp_path)
+    block = next(block for _, block in blocks("python") if "def blurred_gradient" in block)
+    (tmp_path / "saliency_widgets" / "methods" / "blurred_gradient.py").write_text(f'"""The README\'s method."""\n{block}')
+    files = [f"tests/test_registry_{name}.py" for name in ("parameters", "promises")]
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", "blurred_gradient"],
+                          cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 15
 
 
 def test_every_file_that_it_links_is_there():
