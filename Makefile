@@ -74,6 +74,7 @@ $(VENV)/pip.stamp:
 	touch $@
 
 $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
+	@echo "installing the package with PyTorch and JupyterLab into $(VENV): minutes the first time, 6 GB with CUDA's libraries"
 	$(BIN)/python -m pip install --quiet -e ".[imagenet]"
 	touch $@
 
