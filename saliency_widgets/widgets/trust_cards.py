@@ -89,9 +89,12 @@ class CurveCard(Card):
         self.fill = Choice("fill", FILLS, "what a deleted pixel shows", lambda value: hands.set("fill", value))
         super().__init__(hands, [grid(*self.plots.values(), self.seen, columns=3)],
                          [Reading(["deletion", "insertion"], hands.measure)], [self.fill])
+        for game in self.plots:
+            self.clear(game)
 
     def draw(self, measure: Measure) -> None:
         d, name = measure.details, measure.metric
+        self.plots[name].layout.visibility = "visible"
         lines = [(f"this map <b>{number(float(measure.value))}</b>", d["scores"])]
         band, random = None, np.asarray(d["random_scores"])
         if len(random):
@@ -106,7 +109,7 @@ class CurveCard(Card):
                               [(0.0, "0"), (100.0, f"100 % {word}")], band)
 
     def clear(self, metric: str) -> None:
-        self.plots[metric].draw(np.array([0.0, 100.0]), [], "", [])
+        self.plots[metric].layout.visibility = "hidden"
 
     def picture(self, photograph: np.ndarray, map: SaliencyMap | None) -> None:
         if self._photograph is not photograph:
