@@ -58,11 +58,20 @@ def method(name: str, *, title: str, family: str, cost: str, paper: str, paramet
            warning: str | None = None, signed: bool = True, default_sign: str = "both", gradients: bool = False,
            positions: bool = False, cuts: bool | None = None, rank: int = 10, course: str = "",
            evaluations: Callable[[Context, Mapping[str, Any]], int] = lambda c, p: 1):
-    """Register the decorated generator function as a method; one with regions among its parameters `cuts`."""
+    """Register the decorated generator function as a method; one with regions among its parameters `cuts`.
+
+    Registered again from the same module (a cell that is run once more) it replaces itself; ValueError where the name is
+    another module's. An Explorer that is open keeps the methods that it opened with.
+    """
     if cuts is None:
         cuts = any(p.kind == "regions" for p in parameters)
 
     def register(run: MethodFunction) -> MethodFunction:
+        if not run.__module__.startswith(__package__ + "."):
+            _load()  # what comes along has its names first
+        known = _methods.get(name)
+        if known is not None and known.run.__module__ != run.__module__:
+            raise ValueError(f"the method {name!r} is that of {known.run.__module__}: choose another name")
         _methods[name] = Method(name, title, family, cost, parameters, paper, warning, signed, default_sign,
                                 gradients, positions, cuts, rank, course, evaluations, run)
         return run
