@@ -65,8 +65,8 @@ class Params(Mapping):
         try:
             return self._methods[name]
         except KeyError:
-            raise LookupError(f"unknown method {name!r}: choose one of {', '.join(self._methods)} (what was registered since this "
-                              f"Explorer was opened is known to new ones)") from None
+            raise LookupError(f"unknown method {name!r}: choose one of {', '.join(self._methods)} (what was registered since "
+                              f"this Explorer was opened is known to new ones)") from None
 
     def __getattr__(self, name: str) -> MethodParams:
         if name.startswith("_") or name not in self._methods:
