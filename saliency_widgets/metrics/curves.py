@@ -24,7 +24,7 @@ from .watching import Tell, driven
 DRAWS = 1 << 41
 
 PARAMETERS = (
-    Parameter("fill", "fill", "black", "what a deleted pixel shows", choices=FILLS),
+    Parameter("fill", "fill", "blur", "what a deleted pixel shows", choices=FILLS),
     Parameter("points", "int", 25, "points of the curve, both ends among them", minimum=2, maximum=1000),
     Parameter("probability", "bool", True, "the target's probability, or else the explained score"),
     Parameter("seed", "int", 0, "which random orders, and which noise", minimum=0),
@@ -32,15 +32,16 @@ PARAMETERS = (
     Parameter("edges", "bool", True, "compare with an edge detector, too"))
 
 
-def deletion(session: Any, map: SaliencyMap | np.ndarray | Tensor, *, fill: Any = "black", points: int = 25,
+def deletion(session: Any, map: SaliencyMap | np.ndarray | Tensor, *, fill: Any = "blur", points: int = 25,
              cells: int | tuple[int, int] | None = None, probability: bool = True, seed: int = 0, random: int = 5,
              edges: bool = True, target: int | str | None = None, ticket: Stopping | None = None,
              on_progress: Tell | None = None, on_draft: Callable[[Measure], None] | None = None) -> Measure:
     """Area under the target's probability while the hottest pixels are replaced by the fill (Petsiuk et al., 1806.07421).
 
     Small is good: what the map calls important was. Pixels go in the order of their signed heat, equal ones by region and row by
-    row, in `points` − 1 equal parts; with `cells` those of a grid of so many rows and columns go together. The area is the
-    trapezoid rule's over fractions 0..1, in probability, or in the score's unit without `probability` and where there is none.
+    row, in `points` − 1 equal parts; with `cells` those of a grid of so many rows and columns go together. The usual fill is the
+    blurred picture: scattered pixels of one colour may end a network's score in any order. The area is the trapezoid rule's
+    over fractions 0..1, in probability, or in the score's unit without `probability` and where there is none.
 
     `details`: `fractions` and `scores` `(points,)`, `order` int32 `(H·W,)`, each pixel's place, `random_scores`
     `(random, points)` with their mean `random_area` and its `random_error`, `edges_scores` and `edges_area` of the picture's
@@ -51,13 +52,13 @@ def deletion(session: Any, map: SaliencyMap | np.ndarray | Tensor, *, fill: Any 
                   probability=probability, seed=seed, random=random, edges=edges)
 
 
-def insertion(session: Any, map: SaliencyMap | np.ndarray | Tensor, *, fill: Any = "black", points: int = 25,
+def insertion(session: Any, map: SaliencyMap | np.ndarray | Tensor, *, fill: Any = "blur", points: int = 25,
               cells: int | tuple[int, int] | None = None, probability: bool = True, seed: int = 0, random: int = 5,
               edges: bool = True, target: int | str | None = None, ticket: Stopping | None = None,
               on_progress: Tell | None = None, on_draft: Callable[[Measure], None] | None = None) -> Measure:
     """Area under the target's probability while the hottest pixels come back on the bare fill; large is good.
 
-    The rest is as for `deletion` (Petsiuk et al., 1806.07421, begin with a blurred picture: `fill="blur"`).
+    The rest is as for `deletion`; a blurred picture is where Petsiuk et al., 1806.07421, begin, too.
     """
     return _curve("insertion", session, map, cells, target, ticket, on_progress, on_draft, fill=fill, points=points,
                   probability=probability, seed=seed, random=random, edges=edges)

@@ -189,9 +189,8 @@ class _Work:
 
     def kept(self, name: str) -> dict[str, Any]:
         """A metric's settings: the report's own, where nothing else is said."""
-        # A blurred picture is nearer to what the network has seen than a black one; few draws make a page of minutes.
-        usual: dict[str, dict[str, Any]] = {"deletion": dict(fill="blur", random=3), "insertion": dict(fill="blur", random=3),
-                                            "sensitivity_max": dict(n=4)}
+        # Few draws make a page of minutes.
+        usual: dict[str, dict[str, Any]] = {"deletion": dict(random=3), "insertion": dict(random=3), "sensitivity_max": dict(n=4)}
         return {**usual.get(name, {}), **self.settings.get(name, {})}
 
 

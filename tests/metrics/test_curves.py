@@ -49,7 +49,7 @@ def test_a_curve_is_a_plain_loop(session, game, fill, value):
 
 def test_rivals_are_random_orders_and_the_pictures_edges(session):
     m = session.map("gradient")
-    got = deletion(session, m, points=5, random=3)
+    got = deletion(session, m, points=5, random=3, fill="black")
     edges = sobel(rgb2gray(session.picture.seen))
     np.testing.assert_allclose(got.details["edges_scores"], plain(edges, "deletion", 0.0, 5), atol=1e-10)
     rows = got.details["random_scores"]
@@ -57,7 +57,7 @@ def test_rivals_are_random_orders_and_the_pictures_edges(session):
     areas = [float((row[1:] + row[:-1]).mean() / 2) for row in rows]
     assert got.details["random_area"] == pytest.approx(np.mean(areas))
     assert got.details["random_error"] == pytest.approx(np.std(areas, ddof=1) / 3 ** 0.5)
-    again = deletion(session, m, points=5, random=3, seed=7)
+    again = deletion(session, m, points=5, random=3, fill="black", seed=7)
     assert not np.array_equal(again.details["random_scores"], rows)
     worse = deletion(session, -m.values, points=5, random=1, edges=False)
     assert bool(worse.warnings) == (worse.details["random_area"] <= worse.value)
