@@ -131,7 +131,7 @@ def save_npz(explorer: "Explorer", path: str | Path) -> Path:
         facts[name] = {"title": map.title, "method": map.method, "target": map.target, "label": map.label, "score": map.score,
                        "unit": map.unit, "signed": map.signed, "params": plain_params(map),
                        "residual": None if map.residual is None else float(map.residual),
-                       "evaluations": map.evaluations, "warnings": list(map.warnings)}
+                       "evaluations": map.evaluations, "warnings": list(map.warnings), "caution": map.caution}
         if name in cuts and map.regions is not None and np.array_equal(cuts[name].labels, map.regions):
             arrays[f"{name}.off"] = np.array(sorted(cuts[name].off), dtype=np.int64)
             facts[name]["names"] = {str(number): given for number, given in cuts[name].names.items()}

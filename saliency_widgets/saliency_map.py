@@ -28,9 +28,11 @@ class SaliencyMap:
 
     `values` are raw and signed, `(C, H, W)` in the input space or `(1, h, w)` at the method's own resolution, in
     float32 (float64 for a float64 model); nothing is clipped, rescaled or normalised. `unit` is that of one value.
-    `estimate` says which way pictures with changed regions went, and what that was estimated to save. `input_size` (H, W) is
-    that of the model's input; where the session works on the photograph, `photo_size` is the photograph's, and `crop` (top,
-    left, bottom, right) in its pixels is where these values lie in it, None for values of the whole photograph.
+    `warnings` are about this map, `caution` is what is known of every map of its method ("changes little when the model's
+    weights are randomised"), empty where nothing is. `estimate` says which way pictures with changed regions went, and what
+    that was estimated to save. `input_size` (H, W) is that of the model's input; where the session works on the photograph,
+    `photo_size` is the photograph's, and `crop` (top, left, bottom, right) in its pixels is where these values lie in it, None
+    for values of the whole photograph.
     """
 
     values: np.ndarray
@@ -49,6 +51,7 @@ class SaliencyMap:
     standard_error: float | None = None
     coverage: str | None = None
     warnings: tuple[str, ...] = ()
+    caution: str = ""
     evaluations: int = 0
     seconds: float = 0.0
     estimate: str = ""

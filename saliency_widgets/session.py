@@ -341,7 +341,8 @@ class Session:
             label=context.score.name or self.label(index), score=self.score, unit=draft.unit or context.score.unit,
             signed=method.signed, input_size=context.shape[1:], default_sign=draft.default_sign or method.default_sign,
             residual=draft.residual, last_change=draft.last_change, standard_error=draft.standard_error,
-            coverage=None if draft.coverage is None else str(draft.coverage), warnings=draft.warnings, evaluations=progress.done,
+            coverage=None if draft.coverage is None else str(draft.coverage), warnings=draft.warnings,
+            caution=method.warning or "", evaluations=progress.done,
             seconds=time.perf_counter() - started, estimate=str(self.stats.estimate or ""), final=final, regions=draft.regions,
             region_scores=draft.region_scores, details=draft.details, **self._place(method))
 
