@@ -18,6 +18,16 @@ def together(first: SaliencyMap, second: SaliencyMap) -> tuple[np.ndarray, np.nd
     return tuple(m.heatmap(size=size, sign=m.default_sign).astype(np.float64) for m in (first, second))
 
 
+def compared(first: SaliencyMap, second: SaliencyMap) -> tuple[np.ndarray, np.ndarray]:
+    """What a correlation is of: `together`, but of two maps of one crop of a photograph only what lies in it.
+
+    The zeros around the crop are no values of either map, and would count as agreement.
+    """
+    if first.crop is not None and first.crop == second.crop and first.size == second.size:
+        first, second = first.unplaced, second.unplaced
+    return together(first, second)
+
+
 def difference(first: SaliencyMap, second: SaliencyMap) -> tuple[np.ndarray, str]:
     """The first map minus the second: float64 `(H, W)` and its unit.
 
@@ -38,9 +48,9 @@ def _shares(values: np.ndarray) -> np.ndarray:
 def rank_correlation(first: SaliencyMap, second: SaliencyMap, absolute: bool = False) -> float | None:
     """Spearman's correlation of two maps over the pixels, −1 to 1, of their absolute values with `absolute`.
 
-    None where one of them is the same everywhere.
+    Two maps of one crop of a photograph are compared inside it. None where one of them is the same everywhere.
     """
-    a, b = (np.abs(m) if absolute else m for m in together(first, second))
+    a, b = (np.abs(m) if absolute else m for m in compared(first, second))
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
     return float(spearmanr(a.ravel(), b.ravel()).statistic)
@@ -49,9 +59,10 @@ def rank_correlation(first: SaliencyMap, second: SaliencyMap, absolute: bool = F
 def agreement(maps: Sequence[SaliencyMap] | Mapping[str, SaliencyMap]) -> Measure:
     """Spearman's correlation over the pixels of every pair of maps of one picture, −1 to 1.
 
-    `maps` are at least two, in a list, or by the names to call them. The value is the mean over pairs. `details`: `names`, the
-    matrices `signed` and `absolute` float64 `(n, n)`, of the values as they are shown and of their sizes; NaN beside a map that
-    is the same everywhere, which agrees with nothing. TypeError or ValueError for anything else.
+    `maps` are at least two, in a list, or by the names to call them. Those that lie in one crop of the photograph are compared
+    inside it. The value is the mean over pairs. `details`: `names`, the matrices `signed` and `absolute` float64 `(n, n)`, of the
+    values as they are shown and of their sizes; NaN beside a map that is the same everywhere, which agrees with nothing.
+    TypeError or ValueError for anything else.
     """
     named = dict(maps) if isinstance(maps, Mapping) else dict(zip(_names(list(maps)), maps))
     if len(named) < 2:
@@ -63,11 +74,10 @@ def agreement(maps: Sequence[SaliencyMap] | Mapping[str, SaliencyMap]) -> Measur
     sizes = sorted({m.size for m in shown})
     if len(sizes) > 1:
         raise ValueError(f"the maps are of pictures of different sizes: {', '.join(map(str, sizes))}")
-    flat = np.stack([m.heatmap(size=m.size, sign=m.default_sign).astype(np.float64).ravel() for m in shown])
-    signed, absolute = _correlations(flat), _correlations(np.abs(flat))
+    signed, absolute = _matrices(shown)
     pairs = signed[np.triu_indices(len(shown), 1)]
     known = pairs[np.isfinite(pairs)]
-    even = [name for name, row in zip(named, flat) if np.ptp(row) == 0]
+    even = [name for name, of_itself in zip(named, signed.diagonal()) if np.isnan(of_itself)]
     warnings = (f"the same everywhere, and so in agreement with nothing: {', '.join(even)}",) if even else ()
     value = float(known.mean()) if len(known) else float("nan")
     return Measure("agreement", value, "rank correlation", len(known), None, warnings,
@@ -78,6 +88,20 @@ def _names(maps: list[SaliencyMap]) -> list[str]:
     """The maps' methods, numbered where one comes twice."""
     methods = [getattr(m, "method", "") for m in maps]
     return [name if methods.count(name) == 1 else f"{name} {methods[:i + 1].count(name)}" for i, name in enumerate(methods)]
+
+
+def _matrices(maps: list[SaliencyMap]) -> tuple[np.ndarray, np.ndarray]:
+    """The correlations of all pairs, signed and of sizes; of those in one crop inside it, as `compared` has it."""
+    crops = {m.crop for m in maps}
+    if len(crops) == 1:
+        maps = [m.unplaced for m in maps]
+    flat = np.stack([m.heatmap(size=maps[0].size, sign=m.default_sign).astype(np.float64).ravel() for m in maps])
+    found = _correlations(flat), _correlations(np.abs(flat))
+    for crop in crops - {None} if len(crops) > 1 else ():
+        at = [i for i, m in enumerate(maps) if m.crop == crop]
+        for whole, inside in zip(found, _matrices([maps[i] for i in at])):
+            whole[np.ix_(at, at)] = inside
+    return found
 
 
 def _correlations(rows: np.ndarray) -> np.ndarray:

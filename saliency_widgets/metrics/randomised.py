@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..model.clone import working_model
 from ..model.outputs import call_model
@@ -111,18 +112,55 @@ def _chosen(groups: Sequence[tuple[str, list[str]]], layer: str | None, order: s
 
 
 def _draw(model: nn.Module, names: Sequence[str], seed: int) -> None:
-    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
     done: set[int] = set()  # tied weights are drawn once
-    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=devices):
+    with torch.inference_mode(False), torch.no_grad():
         for name in names:
             module = model.get_submodule(name)
-            torch.manual_seed(zlib.crc32(f"{seed} {name}".encode()))
             own = [p for p in _weights(module) if id(p) not in done]
             before = [p.clone() for p in own]
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
-            for parameter, old in zip(own, before):
-                # What the function did not reach, such as a reparametrised weight, or has no function at all.
-                if torch.equal(parameter, old) and parameter.numel() > 1:
-                    parameter.copy_(old.flatten()[torch.randperm(old.numel(), device=old.device)].view_as(old))
+            with _Drawing(zlib.crc32(f"{seed} {name}".encode())):
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
+                for parameter, old in zip(own, before):
+                    # What the function did not reach, such as a reparametrised weight, or has no function at all.
+                    if torch.equal(parameter, old) and parameter.numel() > 1:
+                        parameter.copy_(old.flatten()[torch.randperm(old.numel(), device=old.device)].view_as(old))
             done |= {id(p) for p in own}
+
+
+class _Drawing(TorchDispatchMode):
+    """Within it this thread draws from generators of its own: the numbers that `torch.manual_seed(seed)` would have given.
+
+    torch's own generators belong to the whole process: to seed them, or to put them back afterwards, would reach into what a
+    cell of the user draws at the same time.
+    """
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
+        self.generators: dict[torch.device, torch.Generator] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded not in func.tags or kwargs.get("generator") is not None:
+            return func(*args, **kwargs)
+        given = kwargs.get("device") or next((a.device for a in args if isinstance(a, Tensor)), "cpu")
+        device = torch.empty(0, device=given).device  # "cuda" with its number
+        if device not in self.generators:
+            self.generators[device] = torch.Generator(device).manual_seed(self.seed)
+        drawn = _with_generator(func)
+        if drawn is not None:
+            return drawn(*args, **{**kwargs, "generator": self.generators[device]})
+        # A few operators draw from the process's generator or not at all: it is taken for no longer than that.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(int(torch.randint(1 << 62, (), generator=self.generators[device], device=device)))
+            return func(*args, **kwargs)
+
+
+def _with_generator(func: Any) -> Any:
+    """The operator's form that takes a generator by keyword; None where there is none."""
+    name = func._overloadname
+    for one in (func, getattr(func.overloadpacket, "generator" if name == "default" else f"{name}_generator", None)):
+        if one is not None and any(a.name == "generator" and a.kwarg_only for a in one._schema.arguments):
+            return one
+    return None

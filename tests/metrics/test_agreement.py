@@ -73,6 +73,27 @@ def test_the_difference_turns_round_and_does_not_see_a_scale(seed, factor):
     np.testing.assert_allclose(difference(made("a", factor * a.values[0]), b)[0], forth, atol=1e-3)
 
 
+def test_what_lies_around_a_crop_is_no_agreement():
+    rng, crop = np.random.default_rng(0), (0.0, 24.0, 32.0, 56.0)
+
+    def made(method, inside):
+        return sw.SaliencyMap(values=rng.random((1, 32, 32)), method=method, title=method, params={}, target=0, label="",
+                              score="logit", unit=method, signed=False, input_size=(32, 32), photo_size=(32, 80),
+                              crop=crop if inside else None)
+
+    a, b, whole = made("a", True), made("b", True), made("c", False)
+    flat = [m.values[0].ravel() for m in (a, b)]
+    assert rank_correlation(a, b) == pytest.approx(pearson(*map(rankdata, flat)), abs=1e-6) and abs(rank_correlation(a, b)) < 0.1
+    got = agreement([a, b])
+    assert got.value == pytest.approx(rank_correlation(a, b), abs=1e-9)
+    mixed = agreement([a, whole, b]).details["signed"]  # a map of the whole photograph is compared over all of it
+    assert mixed[0, 2] == mixed[2, 0] == pytest.approx(got.value, abs=1e-9)
+    assert mixed[0, 1] == pytest.approx(rank_correlation(a, whole), abs=1e-9)
+    moved = replace(b, crop=(0.0, 20.0, 32.0, 52.0))
+    assert rank_correlation(a, moved) == pytest.approx(agreement([a, moved]).value, abs=1e-9)
+    assert difference(a, b)[0].shape == (32, 80)  # it is drawn on the photograph
+
+
 def test_agreement_is_the_correlation_of_every_pair(maps):
     shown = list(maps.values())
     got = agreement(maps)

@@ -1,4 +1,8 @@
 """The sanity check: what it randomises, that it touches nothing else, and whom it lets pass."""
+import threading
+import zlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +13,8 @@ from torch import nn
 import saliency_widgets as sw
 from saliency_widgets import Session
 from saliency_widgets.metrics import randomisable, randomised, sanity_check, sanity_steps
-from saliency_widgets.metrics.sanity import similarity
+from saliency_widgets.metrics.randomised import _Drawing
+from saliency_widgets.metrics.sanity import _State, similarity
 from tests.small import Small, small, tensor
 
 
@@ -42,10 +47,14 @@ def test_layers_come_from_the_top_and_norms_go_along(session):
     assert changed(session, randomised(session, "head")) == {"head.weight", "head.bias"}
     two = {"head.weight", "head.bias", "conv2.weight", "conv2.bias"}
     assert changed(session, randomised(session, "conv2")) == two
-    whole = randomised(session, "conv1")
-    assert changed(session, whole) == {*two, "conv1.weight", "conv1.bias", "norm.weight", "norm.bias"} - {
-        k for k, v in weights(session).items() if k.startswith("norm") and torch.equal(v, weights(whole)[k])}
     assert changed(session, randomised(session, "conv2", order="independent")) == {"conv2.weight", "conv2.bias"}
+    model = small()
+    with torch.no_grad():
+        model.norm.weight.add_(0.5), model.norm.bias.add_(0.5), model.norm.running_mean.add_(0.5)  # no longer as it is drawn
+    learned = Session(model, tensor(), target=2, mean=(0,) * 3, std=(1,) * 3)
+    whole, upper = randomised(learned, "conv1"), randomised(learned, "conv2")
+    assert changed(learned, whole) == {*two, "conv1.weight", "conv1.bias", "norm.weight", "norm.bias"}
+    assert changed(learned, upper) == two
     assert (weights(whole)["norm.running_mean"] == 0).all()  # the norm's own reset
 
 
@@ -76,6 +85,73 @@ def test_the_users_model_and_random_state_stay_untouched(grad):
     np.testing.assert_array_equal(own.logits, logits)
 
 
+class Heard(nn.Linear):
+    """A layer during whose drawing another thread draws, too."""
+
+    drawn: list = []
+
+    def reset_parameters(self):
+        super().reset_parameters()
+        other = threading.Thread(target=lambda: Heard.drawn.append(torch.rand(3)))
+        other.start()
+        other.join()
+        self.weight.data.mul_(torch.rand(()))  # torch's functions are heard, too, not only the tensors'
+
+
+def test_a_thread_that_draws_at_the_same_time_is_left_alone():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two, self.noise = Heard(3, 4), Heard(4, 3), nn.Parameter(torch.rand(3, 1, 1))
+
+        def forward(self, x):
+            return self.two(self.one((x + self.noise).mean((2, 3))).relu())
+
+    with torch.random.fork_rng(devices=[]):
+        own = Session(Net().eval(), tensor((8, 8)).float())
+        Heard.drawn.clear()
+        torch.manual_seed(3)
+        wanted = [torch.rand(3) for _ in range(3)]
+        torch.manual_seed(3)
+        got = randomised(own)
+        Heard.drawn.append(torch.rand(3))
+        assert all(torch.equal(a, b) for a, b in zip(Heard.drawn, wanted, strict=True))
+        for name in ("one", "two"):  # what torch itself draws with that seed
+            plain = nn.Linear(*((3, 4) if name == "one" else (4, 3)))
+            torch.manual_seed(zlib.crc32(f"0 {name}".encode()))
+            plain.reset_parameters()
+            assert torch.equal(weights(got)[f"{name}.bias"], plain.bias)
+            assert torch.equal(weights(got)[f"{name}.weight"], plain.weight * torch.rand(()))
+
+
+def test_a_drawing_is_what_the_seed_gives():
+    def draw():
+        x = torch.full((50,), 0.5)
+        return [torch.randn(40), torch.randperm(9), torch.rand_like(x), torch.randint(0, 9, (5,)), torch.bernoulli(x),
+                nn.init.trunc_normal_(torch.empty(8)), nn.init.orthogonal_(torch.empty(4, 4)), nn.init.kaiming_normal_(x[None] * 1)]
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(77)
+        wanted = draw()
+    before = torch.get_rng_state()
+    with _Drawing(77):
+        got = [*draw(), torch.poisson(torch.ones(5))]  # the last one has no form with a generator by keyword
+    with _Drawing(77):
+        again = [*draw(), torch.poisson(torch.ones(5))]
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(got, wanted)) and all(torch.equal(a, b) for a, b in zip(got, again, strict=True))
+
+
+def test_correlations_of_both_signs_do_not_cancel(session):
+    m = session.map("gradient")
+    state = _State("gradient", m, ("d", "c", "b", "a"))
+    for sign in (1, -1, 1, -1):
+        state.add(replace(m, values=sign * m.values))
+    got = state.measure({"order": "independent"})
+    np.testing.assert_allclose(got.details["signed"], [1, -1, 1, -1])
+    assert got.value == pytest.approx(1) and not got.details["passes"] and "hardly changes" in got.warnings[0]
+
+
 def test_numbers_are_what_they_are_called(session):
     got = sanity_check(session, "gradient", layers=["head", "conv1"])
     d = got.details
@@ -87,7 +163,7 @@ def test_numbers_are_what_they_are_called(session):
     assert d["absolute"][1] == d["final"] == pytest.approx(spearmanr(np.abs(first).ravel(), np.abs(last).ravel()).statistic)
     scaled = [(np.abs(h) - np.abs(h).min()) / np.ptp(np.abs(h)) for h in (first, last)]
     assert d["ssim"][1] == pytest.approx(structural_similarity(*scaled, win_size=5, data_range=1.0))
-    assert got.value == d["signed"][0] and d["passes"] == (got.value < 0.7)  # the upper half of two layers
+    assert got.value == abs(d["signed"][0]) and d["passes"] == (got.value < 0.7)  # the upper half of two layers
     assert all(len(d[k]) == 2 for k in ("signed", "absolute", "ssim", "hog"))
     alike = similarity(d["maps"][0], d["maps"][0])
     assert all(v == pytest.approx(1) for v in alike.values())
@@ -99,9 +175,9 @@ def test_one_step_at_a_time(session):
     whole = sanity_check(session, "grad_cam")
     assert [s.n for s in steps] == [1, 2, 3] and told[-1][0] == told[-1][1]
     np.testing.assert_array_equal(steps[-1].details["signed"], whole.details["signed"])
-    assert steps[-1].value == whole.value == pytest.approx(np.mean(whole.details["signed"][:2]))
+    assert steps[-1].value == whole.value == pytest.approx(np.abs(whole.details["signed"][:2]).mean())
     alone = sanity_check(session, "grad_cam", order="independent")
-    assert alone.value == pytest.approx(np.mean(alone.details["signed"])) and alone.details["order"] == "independent"
+    assert alone.value == pytest.approx(np.abs(alone.details["signed"]).mean()) and alone.details["order"] == "independent"
 
 
 def test_shared_reparametrised_and_homeless_weights_are_drawn():
