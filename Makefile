@@ -40,7 +40,7 @@ docs: $(VENV)/docs.stamp
 	$(BIN)/python -m tests.docs
 
 shots: $(VENV)/test.stamp chromium
-	$(BIN)/python -m pytest tests/browser -k "first_sight or cat_and_cup or leave_one_out or contact_sheet or test_states or (test_compare and looks)"
+	$(BIN)/python -m pytest -m "slow or not slow" tests/browser -k "first_sight or cat_and_cup or leave_one_out or contact_sheet or test_states or (test_compare and looks)"
 	$(BIN)/python -m tests.browser.first_look
 	$(BIN)/python -m tests.browser.picture
 

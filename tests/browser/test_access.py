@@ -24,7 +24,8 @@ def nodes(notebook):
     return said
 
 
-@pytest.mark.parametrize("family", ["Gradient", "Path", "CAM", "Cut"])
+@pytest.mark.parametrize("family", [
+    pytest.param("Gradient", marks=pytest.mark.slow), "Path", pytest.param("CAM", marks=pytest.mark.slow), "Cut"])
 def test_everything_has_a_name(demo, family):
     if family != "CAM":
         demo.choose_family(family)

@@ -1,10 +1,13 @@
 """The benchmark's meter on a real page: a drag has figures, a hand that does nothing is an error."""
 from dataclasses import replace
 
+import pytest
+
 from tests.benchmarks.ui import measure
 from tests.benchmarks.ui_controls import CONTROLS
 
 
+@pytest.mark.slow
 def test_a_drag_is_measured_and_a_still_hand_is_an_error(chromium, lab):
     control = next(c for c in CONTROLS if c.name == "film_click")
     still = replace(control, name="still", hand=lambda notebook, turn: "True")

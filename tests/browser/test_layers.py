@@ -258,7 +258,9 @@ def test_code_goes_to_the_clipboard_or_is_shown(open_notebook):
     notebook.shot("save-menu")
 
 
-@pytest.mark.parametrize("theme, width, height", [("light", 1070, 1000), ("dark", 1070, 1000), ("light", 640, 1500)])
+@pytest.mark.parametrize("theme, width, height", [
+    ("dark", 1070, 1000), pytest.param("light", 1070, 1000, marks=pytest.mark.slow),
+    pytest.param("light", 640, 1500, marks=pytest.mark.slow)])
 def test_how_it_looks(open_notebook, theme, width, height):
     notebook = open_notebook(theme=theme, width=width, height=height)
     page = notebook.page
