@@ -242,7 +242,7 @@ class _Wanted:
         except traitlets.TraitError as error:
             raise ValueError(f"the state's photograph or view: {error}") from error
         self.regions = self._regions(dict(state.get("regions", {})))
-        self.trust = explorer.trust.checked(dict(state.get("trust", {})))
+        self.trust = explorer.trust.checked(dict(state.get("trust", {})), self.said)
 
     def _leave(self, unknown: set, of: str, what: str) -> None:
         if unknown:

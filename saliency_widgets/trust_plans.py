@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 POINTS, ORDERS = 25, 7  # of a curve: its points; the map's own order, the edges' and five random ones
 DRAWS = {"infidelity": 50, "sensitivity_max": 10}
 STEPS = 1024            # that the search for a small residual never exceeds
-AMOUNTS = 9             # of an invariance, the picture itself among them
+AMOUNTS = 8             # of an invariance, the picture itself among them
+CHECKS = 16             # random amounts that its rule is checked at
+PICTURES = 50           # of a long list, that the rule is checked on
+REPORT = {"curves": POINTS * 5, "sensitivity_max": 4, "sanity_check": 8, "invariance": 4, "changes": 4}  # what a report takes
 REGIONS = 196           # of the linear estimate: 14 × 14
 
 
@@ -41,10 +44,15 @@ def plan(ex: Explorer, metric: str, map: SaliencyMap | None) -> tuple[int, bool]
     if metric == "sensitivity_max":
         return (1 + DRAWS[metric]) * each, True
     if metric == "invariance":
-        return AMOUNTS * (each + 1), True
+        return _invariance(each, AMOUNTS) + ((1 + CHECKS) * min(PICTURES, len(ex.images)) if len(ex.images) > 1 else 0), True
     if metric == "sanity_check":
         return (1 + len(randomised(ex))) * each, True
     return None
+
+
+def _invariance(each: int, amounts: int) -> int:
+    """Evaluations of maps and scores at some amounts, and of the random amounts that the rule is checked at."""
+    return amounts * (each + 1) + CHECKS
 
 
 def randomised(ex: Explorer) -> list[str]:
@@ -97,18 +105,32 @@ def price(ex: Explorer, metric: str, map: SaliencyMap | None) -> str:
 
 
 def report_plan(ex: Explorer, maps: Sequence[SaliencyMap]) -> tuple[int, float]:
-    """About the evaluations, and their seconds, that a report on these maps takes."""
-    count, time = 0, 0.0
+    """About the evaluations, and their seconds, that a report on these maps takes with its own settings, short of a search
+    for the steps that a sum needs."""
+    total, time = 0, 0.0
+
+    def add(count: int, map: SaliencyMap | None, of_maps: bool) -> None:
+        nonlocal total, time
+        total += count
+        time += count * (seconds(ex, map, of_maps) or 0.0)
+
     for map in maps:
-        for metric in ("deletion", "insertion", "infidelity", "road", "sensitivity_max", "sanity_check", *4 * ["invariance"]):
-            planned, of_maps = plan(ex, metric, map)
-            count += planned
-            time += planned * (seconds(ex, map, of_maps) or 0.0)
-    return count, time
+        each = find(map.method).evaluations(ex.session._context(map.target, watched=False), dict(map.params))
+        for metric in ("infidelity", "road"):
+            if not refusal(ex, metric, map, None):
+                add(plan(ex, metric, map)[0], map, False)
+        add(2 * REPORT["curves"], map, False)
+        add((1 + REPORT["sensitivity_max"]) * each, map, True)
+        add((1 + min(REPORT["sanity_check"], len(randomised(ex)))) * each, map, True)
+        add(REPORT["changes"] * _invariance(each, REPORT["invariance"]), map, True)
+    if ex.session.subject.differentiable:
+        add(plan(ex, "linear_estimate", None)[0], None, False)
+    return total, time
 
 
-def report_price(ex: Explorer, maps: Sequence[SaliencyMap]) -> str:
-    """What a report on these maps costs, in words."""
+def report_price(ex: Explorer, maps: Sequence[SaliencyMap], left: Sequence[str] = ()) -> str:
+    """What a report on these maps costs, in words, and which of the shown ones it has no room for."""
     count, time = report_plan(ex, maps)
     titles = " and ".join(dict.fromkeys(map.title for map in maps))
-    return f"{titles}: about {evaluations(count)} · ≈ {duration(time)}"
+    without = f"; without {' and '.join(left)}: a report is of one class and has a method once" if left else ""
+    return f"{titles}: about {evaluations(count)} · ≈ {duration(time)}{without}"

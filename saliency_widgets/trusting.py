@@ -11,7 +11,7 @@ import numpy as np
 from . import trust_plans
 from .engine.inputs import FILLS
 from .methods.registry import find
-from .trust_taking import Found, Taking
+from .trust_taking import Taking
 
 if TYPE_CHECKING:
     from .explorer import Explorer
@@ -53,7 +53,7 @@ class Trust(Taking):
                 self.follow()
             blocks = [block for block in ex.children if block is not self.panel]
             ex.children = (*blocks, self.panel) if self._open else tuple(blocks)
-            ex.face.rows.trust = "open" if self._open else "closed"
+            self._tell_button()
 
     @property
     def results(self) -> Mapping[str, Measure]:
@@ -125,14 +125,21 @@ class Trust(Taking):
             raise ValueError("the map is still being computed")
         from .metrics import report
 
-        return Path(report(ex.session, self._methods(methods), path, mask=self._mask, target=ex.target,
-                           settings=self._reported()))
+        chosen, settings = self._report_of(methods)
+        return Path(report(ex.session, chosen, path, **settings))
 
     # ---- what the panel and the Explorer ask
 
     def toggle(self) -> None:
-        """Open or close the panel."""
-        self.open = not self._open
+        """Open or close the panel; in a comparison, where nobody would see it, do nothing."""
+        if self._ex.face.rows.trust:
+            self.open = not self._open
+
+    def _tell_button(self, _: Any = None) -> None:
+        """The button says whether the panel is open, unless a comparison took it away."""
+        rows = self._ex.face.rows
+        if rows.trust:
+            rows.trust = "open" if self._open else "closed"
 
     def choose(self, tab: str) -> None:
         """Show one of the tabs; nothing is computed."""
@@ -165,26 +172,23 @@ class Trust(Taking):
             self.panel.picture(ex.session.picture.shown, self._shown())
             self.panel.settings(self._settings, self._mask)
             for name in self.panel.metrics():
-                found = self._drafts.get(name) or self._fresh(name)
-                fresh = found is not None
-                kept = self._found.get(name)
-                if found is None and kept:
-                    found = kept[-1]
+                key, known = self._key(name), [*self._found.get(name, ()), self._drafts.get(name)]
+                known = [found for found in known if found is not None]
+                found = next((f for f in reversed(known) if key is not None and f.key == key), known[-1] if known else None)
                 if found is None:
                     self.panel.empty(name)
                 else:
-                    measure = found.measure if isinstance(found, Found) else found
-                    self.panel.show(measure, "" if fresh else found.subject)
+                    self.panel.show(found.measure, "" if key is not None and found.key == key else found.subject)
                 self.panel.refuse(name, trust_plans.refusal(ex, name, self._shown(), self._mask))
                 self.panel.price(name, trust_plans.price(ex, name, self._shown()))
             map = self._shown()
             if map is not None and self._tab == "sanity_check":
                 self.panel.warn(map.title, find(map.method).warning)
-            self.panel.busy(self._queue)
+            self._tell_busy()
 
     def close(self) -> None:
         """Close the panel's widgets."""
-        self._queue.clear()
+        self._forget()
         if self.panel is not None:
             self.panel.dispose()
             self.panel = None
@@ -197,12 +201,17 @@ class Trust(Taking):
         return {"open": self._open, "tab": self._tab, **self._settings}
 
     @staticmethod
-    def checked(given: Mapping[str, Any]) -> dict[str, Any]:
-        """What of a state's trust panel is known and can be; the rest is left out."""
+    def checked(given: Mapping[str, Any], said: list[str] | None = None) -> dict[str, Any]:
+        """What of a state's trust panel is known and can be; the rest is left out, with words added to `said`."""
         from .widgets.trust_words import TABS
 
         allowed = {"open": (True, False), "tab": tuple(TABS), **CHOICES}
-        return {name: given[name] for name, values in allowed.items() if given.get(name) in values}
+        if said is not None:
+            unknown = sorted(map(repr, set(given) - set(allowed)))
+            said += [f"trust {', '.join(unknown)}: not known here"] if unknown else []
+            said += [f"trust {name} cannot be {given[name]!r}" for name in allowed if name in given
+                     and given[name] not in allowed[name]]
+        return {name: given[name] for name, values in allowed.items() if name in given and given[name] in values}
 
     def restore(self, wanted: Mapping[str, Any]) -> None:
         """Be as a checked state says; what it does not say stays."""
@@ -220,6 +229,7 @@ class Trust(Taking):
                 choose=self.choose, measure=self.measure, set=self.set, report=self._report_by_hand, close=self.toggle,
                 picture_at=self._picture_at, box=self._box, region=self._region))
             self._ex.face.rows.observe(lambda _: self.follow(), "layers")  # pinned maps come and go
+            self._ex.face.rows.observe(self._tell_button, "trust")  # a comparison gives the button back
         return self.panel
 
     def _picture_at(self, measure: Measure, fraction: float) -> np.ndarray | None:
@@ -236,8 +246,10 @@ class Trust(Taking):
         rows, columns = self._ex.session.picture.shown.shape[:2]
         mask = np.zeros((rows, columns), bool)
         if len(box) == 4:
-            top, left, bottom, right = np.clip(box, 0, 1) * (rows, columns, rows, columns)
-            mask[int(top):max(int(np.ceil(bottom)), 1), int(left):max(int(np.ceil(right)), 1)] = True
+            # Edges halfway between pixels all go the same way, so that what is moved keeps its size.
+            edges = np.floor(np.clip(box, 0, 1) * (rows, columns, rows, columns) + 0.5 + 1e-6).astype(int)
+            top, left = np.minimum(edges[:2], (rows - 1, columns - 1))
+            mask[top:max(edges[2], top + 1), left:max(edges[3], left + 1)] = True
         self.mask = mask if mask.any() else None
         if self._mask is not None:
             self.measure("pointing_game", "energy")  # nothing is evaluated for them
@@ -262,4 +274,5 @@ class Trust(Taking):
             map = self._shown()
             if map is None:
                 return self.panel.say(["report"], "there is no finished map to report on")
-            self.panel.offer_report(trust_plans.report_price(self._ex, list(self._maps().values()) or [map]))
+            maps, left = self._reported()
+            self.panel.offer_report(trust_plans.report_price(self._ex, list(maps.values()) or [map], left))

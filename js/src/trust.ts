@@ -104,7 +104,9 @@ export function mountBox(el: HTMLElement, model: Model, signal: AbortSignal): vo
     if (!from) return;
     const box = boxOf(from, place(e));
     from = null;
-    set(box);
+    if (box.length === 4) return set(box);
+    drawn = null; // a click, or nearly one: what was drawn before stays
+    draw();
   });
   area.addEventListener("pointercancel", () => {
     from = drawn = null;
@@ -113,7 +115,10 @@ export function mountBox(el: HTMLElement, model: Model, signal: AbortSignal): vo
   area.addEventListener("keydown", (e) => {
     const key = KEYS[e.key];
     const box = model.get("box") as number[];
-    if (e.key === "Delete" || e.key === "Backspace") set([]);
+    if (e.key === "Delete" || e.key === "Backspace") {
+      if (box.length) set([]);
+      else model.send?.({ kind: "none" }); // a region without a frame: the trait would not change
+    }
     else if (!key) return;
     else set(box.length === 4 ? nudged(box, 0.02 * key[0], 0.02 * key[1], e.shiftKey) : [0.25, 0.25, 0.75, 0.75]);
     e.preventDefault();

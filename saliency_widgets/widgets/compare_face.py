@@ -113,6 +113,7 @@ class CompareFace:
         head = _box(ipywidgets.HBox, [views, self.pairs, what, *self.toggles.values(), self.link], "sw-compare-head")
         self.grid = _box(ipywidgets.Box, self.cells, "sw-grid")
         self.panel = _box(ipywidgets.Box, [], "sw-explorer", "sw-chosen")
+        self._trusted = [face.rows.trust for face in faces]
         for face in faces:
             face.rows.trust = ""  # its panel belongs below an explorer of its own
         self.children = (head, self.grid, _box(ipywidgets.Box, [self.tools], "sw-compare-tools"), self.panel)
@@ -151,8 +152,8 @@ class CompareFace:
     def close(self) -> None:
         """Close what is the comparison's own; the explorers' parts stay."""
         theirs: set[int] = set()
-        for face in self.faces:
-            face.rows.trust = "closed"
+        for face, trusted in zip(self.faces, self._trusted):
+            face.rows.trust = trusted
             _collect((*face.children, *face.layers), theirs)
         for root in (*self.children, *self.cells, self.difference, self.swipe, *self.difference.layers, *self.swipe.layers):
             close_tree(root, theirs)

@@ -54,6 +54,13 @@ class SumCard(Card):
         self.plot = Plot("residual against steps", height=96)
         super().__init__(hands, [self.bars, self.plot], [Reading(["completeness"], hands.measure, "find the steps for 1 %")])
 
+    def picture(self, photograph: np.ndarray, map: SaliencyMap | None) -> None:
+        reading = self.readings[0]
+        word = "check the sum" if map is not None and "steps" not in map.params else "find the steps for 1 %"
+        if word != reading.word:
+            reading.word = word
+            reading.empty()  # nothing is forgotten: the button says it
+
     def draw(self, measure: Measure) -> None:
         d = measure.details
         total, gain = float(d["sum"]), float(d["difference"])
@@ -201,6 +208,7 @@ class RegionCard(Card):
         self.seen = Pictured("", "the map's positive values over the photograph")
         self.box = Box(label="region that the map should lie on: drag, or arrow keys; Shift changes its size, Del removes it")
         self.box.observe(self._drawn, "box")
+        self.box.on_msg(lambda _, content, buffers: content.get("kind") == "none" and hands.box([]))  # Del without a frame
         self._syncing, self._about = False, (None, None, None)
         frame = ipywidgets.Box([self.seen, self.box])
         frame.add_class("sw-trust-frame")

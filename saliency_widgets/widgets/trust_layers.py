@@ -133,14 +133,22 @@ class ChangeCard(Stepped):
     def _amount(measure: Measure, number: int) -> str:
         return amount(float(measure.details["amounts"][number]), measure)
 
+    @staticmethod
+    def _scores(measure: Measure) -> tuple[str, np.ndarray]:
+        """Probabilities, which have one axis with a correlation, or else the scores as they are, with their word."""
+        chances = measure.details.get("probabilities")
+        if chances is not None:
+            return "probability", np.asarray(chances, np.float64)
+        map = measure.details["maps"][0]
+        words = map.label if map.score == "function" else map.score
+        return escape(f"score, {words}"), np.asarray(measure.details["scores"], np.float64)
+
     def curves(self, measure: Measure) -> None:
         d = measure.details
-        scores = np.asarray(d["scores"], np.float64)
+        words, scores = self._scores(measure)
         at = np.arange(len(scores), dtype=float)
         first = float(np.asarray(d["amounts"], np.float64)[0])
-        start = scores[int(np.abs(np.asarray(d["amounts"], np.float64)).argmin())] or 1.0
-        lines = [("score, as a share of the start", scores / start),
-                 ("map's rank correlation", np.asarray(d["correlations"], np.float64))]
+        lines = [(words, scores), ("map's rank correlation", np.asarray(d["correlations"], np.float64))]
         ticks = [(0, plain(first, 0)), (len(at) - 1, self._amount(measure, len(at) - 1))]
         self.plot.draw(at, lines, "", ticks)
 
@@ -150,7 +158,8 @@ class ChangeCard(Stepped):
         map = d["maps"][number_]
         like = plain(float(d["correlations"][number_]))
         self.pictures[1].show(painted(map), f"its map: rank <b>{like}</b>")
-        self.plot.mark(number_, f"{amount}: score {number(float(d['scores'][number_]))}, rank correlation {like}")
+        words, scores = self._scores(measure)
+        self.plot.mark(number_, f"{amount}: {words} {number(float(scores[number_]))}, rank correlation {like}")
 
     def settings(self, settings: Mapping[str, Any], mask: np.ndarray | None) -> None:
         self.change.put(settings["change"])

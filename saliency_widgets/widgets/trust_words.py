@@ -62,6 +62,9 @@ def _completeness(m: Measure) -> str:
     needed, unit = d.get("needed"), m.details.get("unit", "logit")
     words = (f"The map sums to {number(float(d['sum']))} and the score gains {number(float(d['difference']))} {unit} from the "
              f"baseline to the picture; {percent(abs(m.value))} of that gain is missing or too much. ")
+    if not d["steps"]:
+        held = abs(m.value) <= d.get("tolerance", 0.01)
+        return words + "The method has no steps to double: " + ("the sum holds as it is." if held else "read the sum as rough.")
     if needed is None:
         return words + f"{max(d['steps'])} steps do not bring it below 1 %: read the sum as rough."
     return words + f"{needed} steps bring it below 1 %."
@@ -140,8 +143,10 @@ def _agreement(m: Measure) -> str:
 
 
 def _linear(m: Measure) -> str:
-    worth = abs(m.value)
-    verdict = "the gradient says little about what a missing part costs" if worth < 0.3 else \
+    worth = float(m.value)
+    verdict = "nothing can be said: all drops, or all estimates, are the same" if not np.isfinite(worth) else \
+        "it is the wrong way round: what the gradient foretells to cost most costs least" if worth <= -0.3 else \
+        "the gradient says little about what a missing part costs" if worth < 0.3 else \
         "the gradient tells the drops roughly" if worth < 0.8 else "it nearly could"
     return (f"Correlation of gradient × change with the exact drop, over {len(m.details['drops'])} regions: 1 would let the "
             f"gradient stand for leaving parts out; here {verdict}.")

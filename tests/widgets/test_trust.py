@@ -1,12 +1,15 @@
 """The trust panel without a browser: nothing before it is asked for, what is stale, what stops, what it says."""
+from dataclasses import replace
+
 import ipywidgets
 import numpy as np
 import pytest
 
-from saliency_widgets import Explorer, metrics
-from saliency_widgets.widgets.trust_words import OF, TABS
+from saliency_widgets import Compare, Explorer, metrics
+from saliency_widgets.widgets.trust_words import TABS
 from tests.explorers import LABELS, open_widgets
 from tests.small import small, tensor
+from tests.trusting import measured, reading
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -19,18 +22,6 @@ def shared():
     explorer.trust.open = True
     yield explorer
     explorer.close()
-
-
-def measured(ex, *names, **settings):
-    """Ask for measures and wait."""
-    for name in names:
-        ex.trust.show(name, **settings)
-        assert ex.wait(60)
-    return ex.trust.results
-
-
-def reading(ex, metric):
-    return ex.trust.panel.cards[OF[metric]]._of(metric)
 
 
 # ---- what it costs not to be opened
@@ -96,6 +87,14 @@ def test_a_map_of_the_input_foretells_and_adds_up(ex):
     assert card.table.value.count("<th scope=row>") == 2 and f"{abs(between):.2f}" in card.table.value
 
 
+def test_a_method_without_steps_adds_up_too(ex):
+    ex.method = "deeplift"
+    assert ex.wait(60)
+    assert measured(ex, "completeness")["completeness"].details["steps"] == []
+    assert "no steps to double: the sum holds" in reading(ex, "completeness").words.value
+    assert reading(ex, "completeness").button.description == "check the sum"
+
+
 def test_what_cannot_be_is_said_on_its_card(shared):
     measured(shared, "completeness")
     assert "completeness" not in shared.trust.results and shared.error == ""
@@ -140,37 +139,6 @@ def test_another_class_dims_what_was_measured_and_the_first_brings_it_back(ex):
     ex.target = first
     assert ex.wait(60)
     assert ex.trust.results["deletion"] is value and "sw-stale" not in card.visual._dom_classes
-
-
-@pytest.mark.parametrize("newer", ["a wish", "esc"])
-def test_a_newer_wish_or_esc_stops_a_measure_at_once(ex, monkeypatch, newer):
-    heard = []
-
-    def sanity_check(session, method, *, target, params, ticket, on_progress, on_draft):
-        while True:
-            heard.append(on_progress(len(heard), 1000))
-            if len(heard) == 5:
-                if newer == "esc":
-                    ex.cancel()
-                else:
-                    ex.target = (ex.target + 1) % 5
-            ticket.check()
-            assert len(heard) < 10, "nobody stopped it"
-
-    monkeypatch.setattr(metrics, "sanity_check", sanity_check)
-    ex.trust.show("sanity_check")
-    assert ex.wait(60)
-    assert len(heard) == 5 and "sanity_check" not in ex.trust.results
-    assert reading(ex, "sanity_check").note.value.startswith("stopped")
-    assert not reading(ex, "sanity_check").button.disabled
-    assert ex.maps["grad_cam"].target == ex.target and ex.error == ""
-
-
-def test_several_measures_are_taken_one_after_the_other(ex):
-    ex.trust.open = True
-    ex.trust.measure("road", "deletion")
-    ex.trust.measure("insertion", "road")
-    assert ex.wait(60) and set(ex.trust.results) == {"road", "deletion", "insertion"}
 
 
 # ---- by hand
@@ -251,15 +219,6 @@ def test_the_change_is_chosen_by_a_menu(shared):
     assert card.change.index == 0
 
 
-def test_several_pictures_tell_the_error_rate_of_the_rule():
-    ex = Explorer(small(), [tensor(), tensor(seed=1)], LABELS)
-    assert ex.wait(60)
-    measure = measured(ex, "invariance", change="brighten")["invariance"]
-    assert measure.details["over"].details["wrong"].shape[0] == 2
-    assert "over the 2 pictures here" in reading(ex, "invariance").words.value
-    ex.close()
-
-
 def test_a_rectangle_on_a_wide_picture_is_where_it_was_drawn():
     ex = Explorer(small(), tensor((32, 48)), LABELS)
     assert ex.wait()
@@ -273,6 +232,53 @@ def test_a_rectangle_on_a_wide_picture_is_where_it_was_drawn():
     ex.image = tensor()
     assert ex.wait(60) and ex.trust.mask is None, "a region of another picture is none of this one"
     ex.close()
+
+
+def test_a_rectangle_keeps_its_size_on_its_way_and_is_a_pixel_at_least(shared):
+    shared.trust.choose("region")
+    box = shared.trust.panel.card.box
+    box.box = [0.1, 0.1, 0.41, 0.3]
+    first = shared.trust.mask.sum()
+    for _ in range(12):
+        box.box = [edge + 0.02 for edge in box.box]
+        assert shared.trust.mask.sum() == first
+    assert not shared.trust.mask[:8].any(), "and it moved"
+    box.box = [0.999, 0.999, 1.0, 1.0]
+    assert shared.trust.mask.sum() == 1
+    shared.trust.mask = np.hypot(*np.mgrid[-16:16, -16:16]) < 9
+    assert box.box == []
+    box._handle_custom_msg({"kind": "none"}, [])
+    assert shared.trust.mask is None, "Del takes away what has no frame, too"
+    assert shared.wait(60)
+
+
+def test_a_comparison_gives_the_button_back_as_it_was(ex):
+    other = Explorer(small(seed=1), tensor(), LABELS)
+    assert other.wait()
+    ex.trust.open = True
+    both = Compare(ex, other)
+    ex.face.stage.canvas._receive(None, {"kind": "key", "key": "trust"}, [])
+    other.face.stage.canvas._receive(None, {"kind": "key", "key": "trust"}, [])
+    assert ex.trust.open and not other.trust.open, "T where nobody would see it does nothing"
+    both.close()
+    assert ex.face.rows.trust == "open" and other.face.rows.trust == "closed"
+    both = Compare(ex, other)
+    ex.trust.open = False
+    assert ex.face.rows.trust == ""
+    both.close()
+    assert ex.face.rows.trust == "closed"
+    other.close()
+
+
+def test_the_plot_of_changes_has_probabilities_or_the_score_as_it_is(shared):
+    measure = measured(shared, "invariance")["invariance"]
+    card = shared.trust.panel.cards["invariance"]
+    np.testing.assert_array_equal(card.plot.lines[0].y, measure.details["probabilities"])
+    assert "probability" in card.plot.legend.value
+    negative = replace(measure, details={**measure.details, "probabilities": None, "scores": measure.details["scores"] - 100})
+    card.curves(negative)
+    np.testing.assert_array_equal(card.plot.lines[0].y, negative.details["scores"])
+    assert "score, logit" in card.plot.legend.value
 
 
 def test_a_callable_has_what_asks_for_forward_passes_and_the_reason_for_the_rest():
@@ -296,7 +302,8 @@ def test_the_panel_is_part_of_the_state(ex):
     ex.trust.open, ex.trust.change = False, "blur"
     ex.state = state
     assert ex.trust.open and ex.trust.change == "shift" and ex.trust.panel.tab == "invariance"
-    ex.state = {**state, "trust": {"open": False, "tab": "no such tab", "fill": ["black"]}}
+    with pytest.warns(UserWarning, match=r"trust 'colour': not known.*tab cannot be 'no such tab'.*fill cannot be \['black'\]"):
+        ex.state = {**state, "trust": {"open": False, "tab": "no such tab", "fill": ["black"], "colour": 1}}
     assert not ex.trust.open and ex.trust.panel.tab == "invariance"
     ex.state = {key: value for key, value in state.items() if key != "trust"}
     assert not ex.trust.open, "a state from before there was a panel leaves it alone"
@@ -323,3 +330,5 @@ def test_the_report_says_its_price_first_and_is_saved_as_the_menu_saves(shared, 
     assert content["kind"] == "file" and content["name"].endswith("-trust.html") and buffers == [b"<html>all of it</html>"]
     assert button.description == "report…" and "saved as" in shared.trust.panel.said.value
     assert shared.trust.report(tmp_path / "mine.html").read_text() == "<html>all of it</html>"
+
+
