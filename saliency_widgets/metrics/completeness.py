@@ -10,7 +10,7 @@ from ..engine.runner import Stopping
 from ..methods import find
 from ..methods.parameters import Parameter
 from ..saliency_map import SaliencyMap
-from .measure import Measure, checked
+from .measure import Measure, checked, in_percent
 from .watching import Steps, Tell
 
 FIRST = 8  # steps that the search begins with
@@ -95,7 +95,7 @@ def _measured(m: SaliencyMap, tried: list[int], residuals: list[float], toleranc
     residual, total = _promised(m), float(m.values.astype(np.float64).sum())
     needed = next((s for s, r in zip(tried, residuals) if abs(r) <= tolerance), None)
     off = () if abs(residual) <= tolerance else (
-        f"the map's sum misses the score difference by {100 * abs(residual):.2g} %"
+        f"the map's sum misses the score difference by {in_percent(abs(residual))} %"
         + (f": {needed} steps come within {100 * tolerance:g} %" if needed else ""),)
     return Measure("completeness", residual, "share of the score difference", max(len(tried), 1), None, off,
                    {"sum": total, "difference": _difference(m, total, residual), "steps": list(tried),

@@ -13,7 +13,7 @@ from ..methods import find
 from ..methods.parameters import Parameter
 from ..methods.protocol import Context, Round
 from ..saliency_map import SaliencyMap
-from .changing import CHANGES, Change, amounts_of, brought_back, changed_picture, find_change
+from .changing import CHANGES, WHOLE, Change, amounts_of, brought_back, changed_picture, find_change
 from .measure import Measure, checked
 from .watching import Steps, Tell
 
@@ -36,7 +36,8 @@ def invariance(session: Any, method: str, change: str = "rotate", amounts: Seque
 
     `change` is "rotate" (degrees, counter-clockwise), "shift" (pixels to the right), "blur" (σ in pixels) or "brighten" (added
     to pixels in 0..1); what comes in at the edge is mirrored. `amounts` are tried by size, with 0 first. Maps are compared where
-    the picture was before, inside what both show. The method's parameters come as keywords, or in `params`.
+    the picture was before, inside what both show (of a photograph, the crop that the model saw). The method's parameters come as
+    keywords, or in `params`.
 
     `details`, one for each amount: `amounts`, `scores` (the explained one), `probabilities` (None where there are none),
     `classes`, the most probable, `correlations` (0 for a flat map), `pictures` uint8 and `maps`; `held`, bool, whether class and
@@ -90,6 +91,10 @@ class _Course:
         first = self.maps[0]
         a, b = (one.heatmap(size=first.size, sign="both").astype(np.float64) for one in (first, m))
         back, inside = brought_back(b, self.change, amount)
+        if first.crop is not None:
+            inside &= _within(first.crop, first.size)  # zeros around the crop are no values of the map, and would count as alike
+            shown = _within(m.crop, m.size).astype(np.float64)
+            inside &= brought_back(shown, self.change, amount)[0] > WHOLE
         a, back = a[inside], back[inside]
         even = len(a) < 2 or not np.ptp(a) or not np.ptp(back)
         self.correlations.append(0.0 if even else float(spearmanr(a, back).statistic))
@@ -115,6 +120,12 @@ class _Course:
             "correlations": np.array(self.correlations), "held": np.array(held), "pictures": list(self.pictures),
             "maps": list(self.maps), "theta": self.theta, "rule": rule_text(self.change, self.theta), "errors": errors,
             "threshold": self.threshold})
+
+
+def _within(crop: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray:
+    """The pixels of a picture of `size` (H, W) whose middles lie in a crop (top, left, bottom, right): bool `(H, W)`."""
+    down, across = (np.arange(size[axis]) + 0.5 for axis in (0, 1))
+    return np.outer((crop[0] < down) & (down < crop[2]), (crop[1] < across) & (across < crop[3]))
 
 
 def rule_text(change: Change, theta: float) -> str:

@@ -27,6 +27,12 @@ class Measure:
         return self.value
 
 
+def in_percent(share: float, sign: str = "") -> str:
+    """A share as a number of per cent: two digits below ten, whole ones from there on; `sign="+"` writes it always."""
+    value = 100 * share
+    return f"{value:{sign}.2g}" if abs(value) < 10 else f"{value:{sign}.0f}"
+
+
 def checked(declared: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
     """The canonical values of declared settings; TypeError or ValueError that says what was wrong and what is wanted."""
     return {p.name: p.validate(given[p.name]) for p in declared}

@@ -149,13 +149,14 @@ class _Work:
         if name == "completeness" and (judged.method.name not in PROMISING or judged.map.residual is None):
             judged.lack[name] = "promises no sum"
             return
-        if name in PLACES:
-            judged.measures[name] = {"pointing_game": pointing_game, "energy": energy}[name](judged.map, mask, **self.kept(name))
-            return
         more = dict(target=self.found.target, ticket=self.ticket, on_progress=tell, **self.kept(name))
         of_method = {"completeness": completeness, "sensitivity_max": sensitivity_max, "sanity_check": sanity_check}
         of_map = {"deletion": deletion, "insertion": insertion, "infidelity": infidelity, "road": road}
         try:
+            if name in PLACES:
+                place = {"pointing_game": pointing_game, "energy": energy}[name]
+                judged.measures[name] = place(judged.map, mask, **self.kept(name))
+                return
             if name == "completeness":
                 more |= {k: v for k, v in judged.map.params.items() if k in judged.params or k == "steps"}
             elif name in of_method:
@@ -169,11 +170,14 @@ class _Work:
             judged.lack[name] = str(error)
 
     def change(self, change: str, number: int, tell: Tell | None) -> None:
-        """Measure one map's invariance."""
+        """Measure one map's invariance to a kind of change, or note why not."""
         judged = self.found.judged[number]
         kept = {"amounts": CHANGES[change].amounts[1::2], **self.kept("invariance")}
-        judged.changes[change] = invariance(self.session, judged.method.name, change, target=self.found.target,
-                                            params=judged.params, ticket=self.ticket, on_progress=tell, **kept)
+        try:
+            judged.changes[change] = invariance(self.session, judged.method.name, change, target=self.found.target,
+                                                params=judged.params, ticket=self.ticket, on_progress=tell, **kept)
+        except ValueError as error:
+            judged.lack[f"invariance ({change})"] = str(error)
 
     def joint(self, name: str, _: None, tell: Tell | None) -> None:
         """Measure what is not of one map."""

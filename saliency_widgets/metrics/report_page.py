@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from . import report_sections as S
-from .measure import Measure
+from .measure import Measure, in_percent
 from .report import Findings, Judged
 from .report_figures import outlined, overlay, png
 
@@ -31,7 +31,7 @@ class Column:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:+.2g} %".replace("-", "−").replace("+0 %", "0 %")
+    return f"{in_percent(value, '+')} %".replace("-", "−").replace("+0 %", "0 %")
 
 
 COLUMNS = {
@@ -64,8 +64,8 @@ COLUMNS = {
         "arXiv 1910.01279"),
     "sanity_check": Column(
         "Sanity check", lambda m: S.plain(m.value, 2), "low",
-        "rank correlation with the maps of the network with random upper layers: near 1 where the map does not tell of what was "
-        "learned; any value well below passes", "arXiv 1810.03292")}
+        "size of the rank correlation with the maps of the network with random upper layers: near 1 where the map does not tell "
+        "of what was learned; any value well below passes", "arXiv 1810.03292")}
 RANKED = tuple(name for name in COLUMNS if name != "sanity_check")  # of two that pass, neither is better
 
 
@@ -176,11 +176,12 @@ def _warnings(found: Findings) -> str:
 def _reading(found: Findings) -> str:
     lines = [f"<li><b>{COLUMNS[n].title}</b>: {escape(COLUMNS[n].how)} ({COLUMNS[n].paper}).</li>"
              for n in found.metrics if n in COLUMNS]
-    lacking = [f"<li><b>{escape(j.method.title)}</b> has no {COLUMNS[n].title.lower()}: {escape(why)}.</li>"
+    titles = {n: column.title.lower() for n, column in COLUMNS.items()}
+    lacking = [f"<li><b>{escape(j.method.title)}</b> has no {escape(titles.get(n, n))}: {escape(why)}.</li>"
                for j in found.judged for n, why in j.lack.items()]
-    if not lines:
+    if not lines and not lacking:
         return ""
-    text = f'<ul class="how">{"".join(lines)}</ul>'
+    text = f'<ul class="how">{"".join(lines)}</ul>' if lines else ""
     if lacking:
         text += f'<h3>What could not be measured</h3><ul class="how">{"".join(lacking)}</ul>'
     return S.section("What the numbers mean", "", text)

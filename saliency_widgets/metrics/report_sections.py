@@ -107,7 +107,8 @@ def invariance(found: Findings) -> str:
     tested = [(n, j) for n, j in enumerate(found.judged) if j.changes]
     if not tested:
         return ""
-    body = "".join(_changed(found, change, tested) for change in CHANGES)
+    of_change = ((change, [(n, j) for n, j in tested if change in j.changes]) for change in CHANGES)
+    body = "".join(_changed(found, change, those) for change, those in of_change if those)
     return section("Does it hold still?", "The picture is turned, moved, blurred and brightened; its map is brought back and "
                                           "compared with the map of the unchanged picture.", _key(tested) + body)
 

@@ -59,8 +59,10 @@ def test_rivals_are_random_orders_and_the_pictures_edges(session):
     assert got.details["random_error"] == pytest.approx(np.std(areas, ddof=1) / 3 ** 0.5)
     again = deletion(session, m, points=5, random=3, fill="black", seed=7)
     assert not np.array_equal(again.details["random_scores"], rows)
-    worse = deletion(session, -m.values, points=5, random=1, edges=False)
-    assert bool(worse.warnings) == (worse.details["random_area"] <= worse.value)
+    for game, better in ((deletion, -1), (insertion, 1)):
+        good, bad = (game(session, sign * m.heatmap(), points=5, random=1, edges=False, fill="black") for sign in (1, -1))
+        assert better * (good.value - good.details["random_area"]) > 0 > better * (bad.value - bad.details["random_area"])
+        assert not good.warnings and "a random order of pixels does as well" in bad.warnings[0]
 
 
 def test_nothing_is_evaluated_twice(session):

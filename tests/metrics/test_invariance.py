@@ -4,6 +4,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 from torch import nn
+from torchvision import transforms
 
 import saliency_widgets as sw
 from saliency_widgets import Session
@@ -88,10 +89,30 @@ def test_the_largest_change_and_the_rule_are_known_for_a_known_model():
     assert d["rule"] == "a picture brightened by less than 0.45 in pixel value keeps its class"
     amounts = drawn_amounts(CHANGES["brighten"], 0.45, 16, 0)
     assert d["errors"] == pytest.approx(np.mean(np.array(amounts) > 0.2)) and 0 < d["errors"] < 1
-    strict = invariance(bright(), "integrated_gradients", "brighten", (0.1,), steps=2, threshold=1.0)
-    assert strict.value in (0.0, 0.1)
+    other = invariance(bright(), "integrated_gradients", "brighten", (0.45,), steps=2, threshold=-1)
+    assert other.value == 0.0 and other.details["held"].tolist() == [True, False]  # the class is another one
     whole = invariance(bright(), "integrated_gradients", "brighten", (0.1,), steps=2, threshold=-1)
     assert whole.value == 0.1 and "at every amount tried" in whole.warnings[0]
+
+
+def test_a_map_that_changes_does_not_hold_though_the_class_does(session):
+    got = {threshold: invariance(session, "gradient_x_input", "shift", (2,), threshold=threshold, checks=0)
+           for threshold in (0.99, 0.8)}
+    d = got[0.99].details
+    assert d["classes"][0] == d["classes"][1] and 0.8 < d["correlations"][1] < 0.99
+    assert got[0.99].value == 0.0 and d["held"].tolist() == [True, False] and got[0.8].value == 2.0
+
+
+def test_of_a_photograph_only_what_the_model_saw_is_compared():
+    prepare = transforms.Compose([transforms.CenterCrop(32), transforms.ToTensor()])
+    wide = Session(small(), pixels((32, 80)), space="photo", preprocess=prepare, target=2)
+    got = invariance(wide, "gradient_x_input", "shift", (4,), checks=0).details
+    a, b = (m.unplaced.heatmap().astype(float) for m in got["maps"])
+    assert got["maps"][0].crop == pytest.approx((0, 24, 32, 56), abs=0.01) and got["pictures"][1].shape == (32, 80, 3)
+    assert got["correlations"][1] == pytest.approx(spearmanr(a[:, :-4].ravel(), b[:, 4:].ravel()).statistic, abs=0.02)
+    placed = [m.heatmap().astype(float) for m in got["maps"]]
+    with_zeros = spearmanr(placed[0][:, :-4].ravel(), placed[1][:, 4:].ravel()).statistic
+    assert abs(with_zeros - got["correlations"][1]) > 0.05  # the zeros around would have been heard
 
 
 def test_a_rule_over_many_pictures():

@@ -1,5 +1,6 @@
 """The report: a page that needs nothing else, says what was measured, and why the rest was not."""
 import re
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 
 from saliency_widgets import Session
 from saliency_widgets.metrics import agreement, deletion, report, sanity_check
+from saliency_widgets.metrics.measure import Measure
 from saliency_widgets.metrics.report import METRICS, gather
 from saliency_widgets.metrics.report_figures import Line, chart, overlay, ticks
-from saliency_widgets.metrics.report_page import page
+from saliency_widgets.metrics.report_page import COLUMNS, page
 from tests.small import small, tensor
 
+judging = sys.modules["saliency_widgets.metrics.report"]  # the package has a function of that name
 METHODS = {"gradient": {}, "grad_cam": {}, "guided_backprop": {}, "integrated_gradients": {"steps": 8}}
 MASK = np.zeros((32, 32), bool)
 MASK[4:20, 6:22] = True
@@ -121,6 +124,40 @@ def test_refusals_name_what_cannot_be_had(session, tmp_path):
     with pytest.raises(ValueError, match="end 'r.txt' in .html"):
         report(session, ["gradient"], tmp_path / "r.txt")
     assert not path.exists() and len(METRICS) == 12
+
+
+def test_what_cannot_be_had_of_one_metric_costs_nothing_of_the_others(session, monkeypatch, tmp_path):
+    def refusing(of, keep=()):
+        def metric(*args, **keywords):
+            if any(word in args for word in keep):
+                return of(*args, **keywords)
+            raise ValueError("cannot be <had>")
+        return metric
+
+    settings = {"invariance": {"amounts": (1,), "checks": 0}}
+    metrics = ["energy", "pointing_game", "invariance", "agreement"]
+    methods = ["gradient", "gradient_x_input"]
+    for name in ("energy", "agreement"):
+        monkeypatch.setattr(judging, name, refusing(getattr(judging, name)))
+    monkeypatch.setattr(judging, "invariance", refusing(judging.invariance, keep=("shift",)))
+    found = gather(session, methods, metrics=metrics, mask=MASK, settings=settings)
+    for judged in found.judged:
+        assert set(judged.changes) == {"shift"} and set(judged.measures) == {"pointing_game"}
+        assert set(judged.lack) == {"energy", "invariance (rotate)", "invariance (blur)", "invariance (brighten)"}
+    assert found.lack == {"agreement": "cannot be <had>"}
+    text = page(found)
+    words = " ".join(read(text).words)
+    assert "Largest change, in px, at which" in words and "Largest change, in °" not in words
+    assert "has no invariance (rotate): cannot be <had>" in words and "has no energy inside: cannot be <had>" in words
+    monkeypatch.setattr(judging, "invariance", refusing(judging.invariance))
+    text = page(gather(session, methods[:1], metrics=["invariance"], settings=settings))
+    assert "has no invariance (brighten): cannot" in text and "Does it hold still?" not in text
+
+
+@pytest.mark.parametrize("share, words", [(1.234, "+123 %"), (-0.1249, "−12 %"), (0.0996, "+10 %"), (-0.0123, "−1.2 %"),
+                                          (0.00012, "+0.012 %"), (0.0, "0 %"), (37.5, "+3750 %")])
+def test_a_residual_is_a_plain_number_of_per_cent(share, words):
+    assert COLUMNS["completeness"].write(Measure("completeness", share, "share", 1)) == words
 
 
 def test_a_forward_only_model_gets_what_it_can_have(tmp_path):

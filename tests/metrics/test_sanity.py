@@ -128,7 +128,7 @@ def test_a_drawing_is_what_the_seed_gives():
     def draw():
         x = torch.full((50,), 0.5)
         return [torch.randn(40), torch.randperm(9), torch.rand_like(x), torch.randint(0, 9, (5,)), torch.bernoulli(x),
-                nn.init.trunc_normal_(torch.empty(8)), nn.init.orthogonal_(torch.empty(4, 4)), nn.init.kaiming_normal_(x[None] * 1)]
+                nn.init.trunc_normal_(torch.empty(8)), nn.init.orthogonal_(torch.empty(4, 4)), nn.init.kaiming_normal_(x[None])]
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(77)
