@@ -136,6 +136,16 @@ def test_a_rectangle_drawn_for_the_purpose(panel):
     for _ in range(10):
         page.keyboard.press("ArrowRight")
     panel.until(f"not ex.trust.mask[40, 12] and float(ex.trust.results.get('energy', 0)) not in (0, {drawn})")
+    size = panel.value("int(ex.trust.mask.sum())")
+    page.mouse.click(box["x"] + 5, box["y"] + 5)
+    for _ in range(7):
+        page.keyboard.press("ArrowDown")
+    panel.until("not ex.trust.mask[:30].any()")
+    assert panel.value("int(ex.trust.mask.sum())") == size, "a click takes nothing away, and keys do not make it grow"
+    page.keyboard.press("Delete")
+    panel.until("ex.trust.mask is None")
+    panel.run(f"ex.trust.mask = {HEART}")
+    card.locator(".sw-boxed > i").wait_for(state="hidden")
     page.keyboard.press("Delete")
     panel.until("ex.trust.mask is None")
 
