@@ -1,11 +1,13 @@
 """Completeness: residuals, the steps that are enough, and who promises nothing."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from saliency_widgets import Session
 from saliency_widgets.methods import methods
 from saliency_widgets.metrics import completeness
-from saliency_widgets.metrics.completeness import PROMISING
+from saliency_widgets.metrics.completeness import PROMISING, _measured
 from tests.small import small, tensor
 
 
@@ -43,6 +45,8 @@ def test_given_steps_are_judged_and_the_search_goes_on_beside_them(session):
     short = completeness(session, "integrated_gradients", tolerance=1e-9, limit=16)
     assert short.details["needed"] is None and short.details["steps"] == [8, 16]
     assert "misses the score difference" in short.warnings[0]
+    far = _measured(replace(session.map("integrated_gradients", steps=3), residual=-1.25), [], [], 0.01)
+    assert far.warnings == ("the map's sum misses the score difference by 125 %",)
 
 
 def test_methods_without_steps_are_asked_once(session):
