@@ -45,6 +45,8 @@ class Session:
     what to do.
     """
 
+    _shared = False  # whether another session owns the subject
+
     def __init__(self, model: Any, img: Any, labels: Sequence[str] | Mapping[int, str] | None = None, *,
                  preprocess: Any = "auto", target: int | str | None = None, device: Any = None,
                  score: str | Callable = "logit", output: Callable | None = None, contrast: int | str | None = None,
@@ -238,6 +240,7 @@ class Session:
     def beside(self, *, model: Any = None, picture: Picture | None = None) -> Session:
         """The same questions to another model, or about another prepared picture: a session of its own with shared `stats`."""
         other = copy.copy(self)
+        other._shared = model is None
         if model is not None:
             other.subject = Subject(model, self.device, self.subject.select)
         with other.subject.lock:
@@ -391,4 +394,5 @@ class Session:
 
     def close(self) -> None:
         """Let go of the working copy and the picture's tensors; kept evaluations stay within the store's budget."""
-        self.subject.close()
+        if not self._shared:
+            self.subject.close()

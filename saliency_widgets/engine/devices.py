@@ -57,6 +57,19 @@ def has_double(device: torch.device) -> bool:
     return device.type not in SINGLE
 
 
+def arithmetic(device: torch.device) -> tuple:
+    """The settings of torch that decide which numbers a device gives, `()` where there are none: TF32 and determinism."""
+    if device.type != "cuda":
+        return ()
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    try:
+        precision = (torch.backends.fp32_precision, cudnn.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision,
+                     matmul.fp32_precision)
+    except AttributeError:  # a torch without these names; where it has them, the old ones raise once both kinds were set
+        precision = cudnn.allow_tf32, matmul.allow_tf32
+    return *precision, cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
+
+
 def lent(device: torch.device) -> int:
     """Bytes that may be kept on a device: a quarter of what is free there now, 1 GiB on a CPU."""
     if device.type == "cuda":

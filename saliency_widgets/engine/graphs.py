@@ -17,11 +17,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from .batching import out_of_memory
-from .devices import free_blocks
+from .devices import arithmetic, free_blocks
 
 ENABLED = True   # a switch, should a driver misbehave
 LARGEST = 8      # pictures: larger batches keep the device busy by themselves, and a recording holds their activations
 KEPT = 8         # recordings of one model, the least recently used goes first
+AGAIN = 64       # askings after which a recording is tried again that memory did not suffice for
 WARM = 2         # passes on the side stream before one is recorded: libraries set themselves up in the first ones
 CLOSE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of the largest number, on the first replay; 3e-2 in half precision
 
@@ -66,9 +67,11 @@ class CudaRecorder:
     def warm(self, work: Callable[[], Any]) -> None:
         current = torch.cuda.current_stream(self.device)
         self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):
-            work()
-        current.wait_stream(self._stream)
+        try:
+            with torch.cuda.stream(self._stream):
+                work()
+        finally:  # what is asked for after an error may read or free what the side stream still writes
+            current.wait_stream(self._stream)
 
     def record(self, work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         graph = torch.cuda.CUDAGraph()
@@ -96,13 +99,16 @@ class Graphs:
 
     A batch is recorded when its shape is asked for a second time, so that sizes that are only tried leave nothing behind;
     others, and those of more than `LARGEST` pictures, run as usual. A recording is made anew where the model's tensors lie
-    elsewhere. `reason` says in words why a model is not recorded, once that is known; `count` how often one was replayed.
+    elsewhere, and another one where the settings of arithmetic differ. `reason` says in words why a model is not recorded, once
+    that is known (for a while, where memory did not suffice); `count` how often one was replayed, `recorded` how often one was
+    made or tried.
     """
 
     def __init__(self, device: torch.device, recorder: Recorder | None = None):
-        self.device, self.reason, self.count = device, "", 0
-        self._recorder = recorder
+        self.device, self.reason, self.count, self.recorded = device, "", 0, 0
+        self._recorder, self._own = recorder, recorder is None
         self._asked = recorder is not None
+        self._pause, self._closed = 0, False
         self._seen: set[Hashable] = set()
         self._kept: OrderedDict[Hashable, Recording] = OrderedDict()
 
@@ -113,12 +119,23 @@ class Graphs:
         """Forget all recordings and what was learnt: the model is another one, or gone, or memory is short."""
         self._seen.clear()
         self._kept.clear()
-        self.reason = ""
+        self.reason, self._pause = "", 0
+
+    def close(self) -> None:
+        """Forget all recordings and make none any more."""
+        self.clear()
+        self._closed = True
 
     def possible(self, count: int) -> bool:
-        """Whether batches of so many pictures may be recorded, as far as is known."""
+        """Whether batches of so many pictures may be recorded, as far as is known; asked once for each batch."""
+        if self._closed:
+            return False
         if not self._asked:
             self._recorder, self._asked = recorder_for(self.device), True
+        if self._pause:
+            self._pause -= 1
+            if not self._pause:
+                self.reason = ""
         return self._recorder is not None and not self.reason and count <= LARGEST
 
     def run(self, name: Hashable, model: Any, x: Tensor, one: Pass, slopes: Callable[[Tensor], Tensor]) -> Result | None:
@@ -126,7 +143,7 @@ class Graphs:
 
         `slopes` makes those of the scores that are explained, `(N, K)`, from the scores.
         """
-        key = name, tuple(x.shape), x.dtype
+        key = name, tuple(x.shape), x.dtype, arithmetic(self.device)
         found = self._kept.get(key)
         if found is not None and not found.holds(model):
             del self._kept[key], found
@@ -145,14 +162,17 @@ class Graphs:
             self.reason = "memory does not suffice" if full else str(error).strip().splitlines()[0][:120]
         finally:
             one.close()
+        found = None  # before the blocks are freed: it holds its own
         self._kept.clear()  # the way things were before anything was recorded
         if full:
+            self._pause = AGAIN
             free_blocks(self.device)
         return None
 
     def _record(self, key: Hashable, model: Any, x: Tensor, one: Pass, slopes: Callable[[Tensor], Tensor]) -> Result | None:
         # A recording that fails half way may leave torch's allocator in disorder (torch before 2.12), so what would make it
         # fail is looked for first.
+        self.recorded += 1
         with Watch() as watch:
             usual = _usual(x, one, slopes)
         one.close()
@@ -161,9 +181,12 @@ class Graphs:
             return usual
         while len(self._kept) >= KEPT:
             self._kept.popitem(last=False)
+        if self._own and not self._kept:
+            # A pool whose graphs are all gone takes no other one while somebody, the model for one, still holds a block of it.
+            self._recorder = recorder_for(self.device) or self._recorder
         made = Recording(self._recorder, model, x, one, usual, slopes)
         again = made.replay(x, slopes)
-        if not _close(again, usual):
+        if not _close(again, usual, x.dtype):
             self.reason = "what was recorded gave other numbers than the model itself"
             self._kept.clear()
             return usual
@@ -237,10 +260,11 @@ def _unpacked(packs: dict[torch.dtype, Tensor], shapes: dict[Hashable, tuple[tor
     return found
 
 
-def _close(again: Result, usual: Result) -> bool:
+def _close(again: Result, usual: Result, kind: torch.dtype) -> bool:
+    """Whether results are the same as far as a model that computes in `kind` gives them: what is kept may be wider."""
     pairs = [(again.scores, usual.scores), *((again.kept[name], tensor) for name, tensor in usual.kept.items())]
     for found, wanted in pairs:
-        tolerance = CLOSE.get(wanted.dtype, 3e-2)
+        tolerance = max(CLOSE.get(dtype, 3e-2) for dtype in (kind, wanted.dtype))
         finite = wanted.isfinite()
         most = torch.where(finite, wanted, 0).abs().max() if wanted.numel() else 0
         if not torch.allclose(found, wanted, rtol=0, atol=float(tolerance * most) or 1e-30, equal_nan=True):
@@ -267,6 +291,10 @@ class Watch(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.reason = ""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or torch loads its compiler at the first call: five seconds, for a model that is not compiled
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}

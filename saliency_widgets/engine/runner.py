@@ -126,6 +126,7 @@ class Runner:
         started = time.perf_counter()
         try:
             for part in changes.run(check):
+                finish(self.inputs.image.device)
                 SIZES.measured(self._work(part[0][0], "changed"), len(part), time.perf_counter() - started)
                 yield {probe: Evaluation(logits) for probe, logits in part}
                 started = time.perf_counter()
@@ -172,7 +173,7 @@ class Runner:
         size, done, device = len(probes), [], self.inputs.image.device
         while len(done) < len(probes):
             part = probes[len(done):len(done) + size]
-            results, made = None, len(self.subject.graphs)
+            results, made = None, self.subject.graphs.recorded
             try:
                 started = time.perf_counter()
                 with self.subject.unchanged():
@@ -186,7 +187,7 @@ class Runner:
                 self.subject.graphs.clear()
                 free_blocks(device)
                 continue
-            if len(self.subject.graphs) == made:  # a batch that was recorded tells nothing of the next one
+            if self.subject.graphs.recorded == made:  # a batch that was recorded tells nothing of the next one
                 SIZES.measured(work, len(part), time.perf_counter() - started)
             done += results
             samples = sum(p.samples for p in part)

@@ -18,7 +18,7 @@ from ..model.outputs import call_model, read_scores
 from ..model.receptive import HIDDEN, receptive_fields
 from ..model.version import version_of
 from .batching import out_of_memory
-from .devices import has_double, usable
+from .devices import arithmetic, has_double, usable
 from .graphs import Graphs
 from .store import STORE
 
@@ -94,11 +94,12 @@ class Subject:
 
     @property
     def key(self) -> tuple:
-        """What the store knows the model by: its number, version, device, and how its output is read."""
-        return self.uid, self.version, str(self.device), self.select
+        """What the store knows the model by: its number, version, device, how its output is read, and the device's arithmetic."""
+        return self.uid, self.version, str(self.device), self.select, self._arithmetic
 
     def refresh(self, force: bool = False) -> bool:
         """Look at the model again; rebuild the clone and say True when it changed since the last look."""
+        self._arithmetic = arithmetic(self.device)
         if not isinstance(self.model, nn.Module):
             if force:
                 STORE.forget(self.uid)
@@ -165,10 +166,11 @@ class Subject:
         return notes
 
     def close(self) -> None:
-        """Let go of the working copy and what was recorded of it."""
-        self.clone = None
-        self.graphs.clear()
-        self._views.clear()
+        """Let go of the working copies and what was recorded of them, once a batch that runs is done."""
+        with self.lock:
+            self.clone, self._fast = None, {}
+            self.graphs.close()
+            self._views.clear()
 
     def receptive_fields(self, layers: Sequence[Layer], x: Tensor,
                          check: Callable[[], None]) -> tuple[dict[str, int | None], int]:

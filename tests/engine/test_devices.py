@@ -156,3 +156,15 @@ def test_devices_other_than_the_cpu_take_larger_batches():
     sizes.too_large("k", 4)
     sizes.on("k", "cuda")
     assert sizes.size("k") == 2  # memory was asked first
+
+
+def test_the_arithmetic_of_a_device_is_known_by_its_settings():
+    assert devices.arithmetic(torch.device("cpu")) == ()
+    device, before = torch.device("cuda", 0), torch.backends.cudnn.allow_tf32
+    try:
+        found = []
+        for torch.backends.cudnn.allow_tf32 in (False, True):
+            found.append(devices.arithmetic(device))
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+    assert found[0] != found[1] and devices.arithmetic(device) == found[before]

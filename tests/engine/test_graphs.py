@@ -1,4 +1,10 @@
 """What is recorded, replayed, made anew and left alone: the logic, on a CPU, with a recorder that does the work again."""
+import gc
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -145,11 +151,17 @@ def test_a_device_that_refuses_to_record_is_told_and_left():
     assert not session.subject.graphs.possible(1) and not len(session.subject.graphs)
 
 
-def test_memory_that_does_not_suffice_for_a_recording_costs_no_smaller_batches():
+def test_memory_that_does_not_suffice_for_a_recording_costs_no_smaller_batches(monkeypatch):
+    monkeypatch.setattr(G, "AGAIN", 4)
     session, recorder = recording(small())
     recorder.broken = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
     maps(session, 3, "gradient")
     assert session.subject.notes == ["no CUDA graphs: memory does not suffice"]
+    recorder.broken = None
+    while session.subject.notes:  # for a while only
+        maps(session, 1, "gradient")
+    maps(session, 2, "gradient")
+    assert recorder.recorded == 2 and session.subject.graphs.count > 0
     work = session._opened.runner._work(session._context(None, False).gradient(Image()), "plain")
     assert SIZES.size(work) == 4
 
@@ -241,3 +253,83 @@ def test_there_is_no_recorder_where_nothing_records(monkeypatch):
     monkeypatch.setattr(G, "ENABLED", False)
     assert G.recorder_for(torch.device("cuda", 0)) is None
     assert subject_module.Graphs is G.Graphs
+
+
+def test_memory_that_runs_out_in_a_replay_is_given_back_before_the_blocks_are_freed(monkeypatch):
+    session, recorder = recording(small())
+    wanted = maps(session, 3, "gradient")[-1]
+    graphs, alive = session.subject.graphs, []
+    held = weakref.ref(next(iter(graphs._kept.values())))
+    monkeypatch.setattr(G.Recording, "replay", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
+    # What is recorded on a CPU is a circle of references, which a graph is not.
+    monkeypatch.setattr(G, "free_blocks", lambda device: (gc.collect(), alive.append(held() is not None)))
+    np.testing.assert_allclose(maps(session, 1, "gradient")[0], wanted, atol=1e-12)
+    assert alive == [False] and not len(graphs)
+
+
+def test_the_settings_of_arithmetic_are_part_of_what_is_recorded_and_kept(monkeypatch):
+    session, recorder = recording(small())
+    maps(session, 3, "gradient")
+    for module in (G, subject_module):
+        monkeypatch.setattr(module, "arithmetic", lambda device: ("tf32",))
+    before = session.subject.key
+    session.map("gradient")  # kept by the other settings: asked anew
+    assert session.subject.key != before and recorder.recorded == 2
+    maps(session, 2, "gradient")
+    assert recorder.recorded == 4 and len(session.subject.graphs) == 2
+
+
+def test_a_recorded_map_does_not_load_torch_s_compiler():
+    code = """
+import sys
+from tests.engine.test_graphs import maps, recording, small
+before = "torch._dynamo" in sys.modules
+session, recorder = recording(small())
+maps(session, 3, "gradient")
+assert recorder.recorded == 2
+assert before or "torch._dynamo" not in sys.modules
+print("loaded" if before else "not loaded")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stdout.strip()) == (0, "not loaded"), done.stderr
+
+
+def test_what_is_kept_wider_than_the_model_computes_is_compared_by_the_model_s_dtype():
+    wanted = G.Result(torch.ones(1, 2), {"gradient": torch.ones(1, 3)})
+    found = G.Result(torch.ones(1, 2) * 1.01, {"gradient": torch.ones(1, 3) * 0.99})
+    assert G._close(found, wanted, torch.bfloat16) and not G._close(found, wanted, torch.float32)
+
+
+def test_a_recording_counts_where_another_one_had_to_go_for_it(monkeypatch):
+    monkeypatch.setattr(G, "KEPT", 1)
+    session, _ = recording(small())
+    maps(session, 2, "gradient")
+    maps(session, 2, "grad_cam")
+    assert len(session.subject.graphs) == 1 and session.subject.graphs.recorded == 2
+
+
+def test_a_pool_of_our_own_is_left_with_its_last_recording(monkeypatch):
+    made = []
+    monkeypatch.setattr(G, "recorder_for", lambda device: made.append(Again()) or made[-1])
+    model = small()
+    session = Session(model, tensor((16, 16)))
+    maps(session, 3, "gradient")
+    first = len(made)
+    maps(session, 3, "grad_cam")
+    assert len(made) == first  # beside a recording: the same pool
+    with torch.no_grad():
+        model.head.weight.mul_(2)
+    maps(session, 3, "gradient")
+    assert len(made) == first + 1 and made[-1].recorded == 2
+
+
+def test_a_closed_subject_records_no_more_and_a_session_beside_closes_only_itself():
+    session, recorder = recording(small())
+    maps(session, 3, "gradient")
+    beside = session.beside(picture=session.load(tensor((16, 16), seed=4)))
+    beside.close()
+    assert len(session.subject.graphs) == 1 and maps(session, 1, "gradient")[0].any()
+    session.close()
+    graphs = session.subject.graphs
+    assert session.subject.clone is None and not session.subject._fast
+    assert not len(graphs) and not graphs.possible(1)
