@@ -255,10 +255,10 @@ def tone_limits(maps: Tensor, permille: int) -> Tensor:
 def tones(maps: Tensor, limits: Tensor, dtype: torch.dtype = torch.uint16) -> Tensor:
     """Maps `(N, …)` as steps from `limits` `(N, 2)`, low and high: uint8 or uint16, values beyond the ends clipped.
 
-    Rounded to the nearest step in float64 as the face does it; 0 for NaN, and where low = high.
+    Rounded to the nearest step in float64 as the face does it; 0 for NaN, and where low is not below high.
     """
     maps, limits = (t.cpu() if _single(t.device) else t for t in (maps, limits))
     low, high = limits.double().view(len(maps), 2, *[1] * (maps.ndim - 1)).unbind(1)
     values = maps.double().nan_to_num(nan=0.0, posinf=math.inf, neginf=-math.inf).clamp(low, high)
-    share = torch.where(maps.isnan() | (low == high), 0, (values - low) / (high - low))
+    share = torch.where(maps.isnan() | ~(low < high), 0, (values - low) / (high - low))
     return (share * torch.iinfo(dtype).max).round().to(torch.int32).to(dtype)

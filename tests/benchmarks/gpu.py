@@ -90,7 +90,8 @@ def drags(case: Case) -> Iterator[Drag]:
 
     yield Drag("another α window", window, path)
     yield Drag("another blur scale", scale, lambda turn: session.map("blur_ig", steps=STEPS))
-    yield Drag("another class", lambda turn: session.map("gradient", target=turn % session.logits.size), lambda turn: forget())
+    yield Drag("another class", lambda turn: session.map("gradient", target=(turn + 1) % session.logits.size),
+               lambda turn: (forget(), session.map("gradient", target=turn % session.logits.size)))
     yield Drag("one edited region", lambda turn: session.map("leave_one_out", regions=edited(case, turn)), whole)
     yield Drag("gradient", lambda turn: session.map("gradient"), lambda turn: forget())
     if session.default_layer is not None:

@@ -27,3 +27,15 @@ def pytest_collection_modifyitems(config, items):
 def device():
     """Where kernels run."""
     return torch.device("cuda" if CUDA else "cpu")
+
+
+@pytest.fixture(autouse=True)
+def every(request):
+    """Kernels of which no gain is expected are tested, too; Triton is not imported for tests that do without it."""
+    if not request.path.name.startswith("test_triton_"):
+        yield
+        return
+    from saliency_widgets.kernels.triton import launch
+    launch.take_every(True)
+    yield
+    launch.take_every(False)

@@ -61,6 +61,21 @@ def test_what_cannot_compile_is_refused_in_words_and_passed_by_unasked(monkeypat
     assert name == "triton" and module is backend and kernels.BACKENDS["triton"][2](CUDA)
 
 
+@pytest.mark.skipif(not HERE, reason="Triton is not installed")
+def test_a_refusal_is_kept_unless_memory_was_full(monkeypatch):
+    import saliency_widgets.kernels.triton as backend
+    monkeypatch.setattr(backend, "_refusals", {})
+    errors, asked = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("no C compiler")], []
+
+    def full(*shape, device):
+        asked.append(device)
+        raise errors[min(len(asked), 2) - 1]
+
+    monkeypatch.setattr(torch, "zeros", full)
+    assert "out of memory" in backend.refusal(CUDA) and "no C compiler" in backend.refusal(CUDA)
+    assert "no C compiler" in backend.refusal(CUDA) and len(asked) == 2
+
+
 def test_every_kernel_replaces_a_function_of_the_reference():
     import saliency_widgets.kernels.triton as backend
     assert set(backend.HOMES) <= set(dir(reference))

@@ -103,6 +103,9 @@ def test_steps_are_those_of_the_face(device, dtype):
     for out in (torch.uint8, torch.uint16):
         limits = reference.tone_limits(maps, 900)
         equal(kernels.tones(maps, limits, out), reference.tones(maps, limits, out))
+        for wrong in (limits.flip(1), limits[:, :1].expand(-1, 2).contiguous(), torch.full_like(limits, float("nan"))):
+            assert not reference.tones(maps, wrong, out).to(torch.int32).any()
+            equal(kernels.tones(maps, wrong, out), reference.tones(maps, wrong, out))
     whole = maps[:2]
     limits = torch.stack(whole.flatten(1).aminmax(dim=1)).mT.double()
     got = kernels.tones(whole, limits)

@@ -65,6 +65,28 @@ def test_integrals_along_a_path(device, shape, order, dtype):
     assert not kernels.prefix_sums(frames, points)[0].any()
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_an_integral_begins_with_zero_whatever_its_frame_holds(device, value):
+    frames = [drawn((2, 3, 5), device=device, seed=i) for i in range(3)]
+    frames[0][0, 0, 0] = value
+    got, wanted = kernels.prefix_sums(frames, [0.0, 0.5, 1.0]), reference.prefix_sums(frames, [0.0, 0.5, 1.0])
+    assert not got[0].any() and not wanted[0].any()
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+def test_a_single_layer_s_grad_cam_in_float32_is_the_reference_s_until_it_is_measured(device, monkeypatch):
+    from saliency_widgets.kernels.triton import launch, layer_cams
+    started = []
+    monkeypatch.setattr(layer_cams, "launch", lambda kernel, *rest, **options: started.append(kernel))
+    a, g = (drawn((1, 4, 3, 3), device=device, seed=seed) for seed in (0, 1))
+    launch.take_every(False)
+    assert torch.equal(kernels.cam(a, g), reference.cam(a, g)) and not started
+    kernels.cam(a.bfloat16(), g.bfloat16())
+    launch.take_every(True)
+    kernels.cam(a, g)
+    assert len(started) == 4
+
+
 @settings(max_examples=5, deadline=None)
 @given(low=st.integers(0, 4), high=st.integers(0, 4), seed=st.integers(0, 99))
 def test_a_window_is_a_difference_of_integrals(device, low, high, seed):

@@ -4,6 +4,7 @@ Along the rows: reads the picture (out of the cache but for the first σ) and wr
 that and writes N·C·H·W in the picture's dtype. Each number is taken 8σ + 1 times from the cache, so wide blurs are bound by that
 and not by memory: there torch's matrix products, which the reference uses, may well be faster (they are N·C·H·W·(H + W)
 multiply-adds whatever σ is, and one matrix for each σ and axis).
+Until that is measured on a device, sets of blurs with a σ above `WIDE` go to the reference.
 """
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ import triton.language as tl
 from torch import Tensor
 
 from .. import reference
-from .launch import FLOATS, KINDS, batch_like, capturing, fits, indices, launch, narrowed, table
+from .launch import FLOATS, KINDS, batch_like, capturing, fits, indices, launch, narrowed, table, taken
 
 BLOCK = 256
+WIDE = 8.0  # pixels
 
 
 @triton.jit
@@ -48,7 +50,8 @@ def _blur(given, out, weights, radii, size, length, inner, reach, plane, SHARED:
 def gaussian_blurs(image: Tensor, sigmas: Sequence[float], channels_last: bool = False) -> Tensor:
     """`reference.gaussian_blurs` but for the order of sums: float32 to 2e-6 of the picture's largest size, narrower dtypes to
     one step of theirs."""
-    if not fits(image, dtypes=FLOATS) or image.ndim != 3 or not len(sigmas) or capturing(image.device):
+    if not fits(image, dtypes=FLOATS) or image.ndim != 3 or not len(sigmas) or capturing(image.device) \
+            or not taken(max(sigmas) <= WIDE):
         return reference.gaussian_blurs(image, sigmas, channels_last)
     weights, radii, reach = _weights(tuple(map(float, sigmas)), image.device)
     channels, height, width = image.shape

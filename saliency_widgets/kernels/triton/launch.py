@@ -21,6 +21,7 @@ BY_HAND = tl.constexpr(INTERPRETED)
 LARGE = 1 << 31
 KEPT = 16  # tables
 
+_every = False
 _tables: OrderedDict[tuple, Tensor] = OrderedDict()
 _lock = threading.Lock()
 
@@ -50,6 +51,17 @@ def launch(kernel: Any, programs: int, like: Tensor, *args: Any, **options: Any)
     """
     with torch.cuda.device(like.device) if like.is_cuda else nullcontext():
         kernel[(programs,)](*args, **{"enable_fp_fusion": False} | options)
+
+
+def take_every(on: bool) -> None:
+    """Whether kernels are taken where no gain is expected of them, too: for whoever measures or tests them."""
+    global _every
+    _every = on
+
+
+def taken(gains: bool) -> bool:
+    """Whether a kernel is taken that is expected to gain, or not."""
+    return gains or _every
 
 
 def indices(size: int) -> Any:

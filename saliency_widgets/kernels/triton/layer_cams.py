@@ -3,7 +3,7 @@
 The first reads the gradients (K·h·w each; with `positive_gradients` the activations as well) and writes K weights, the second
 reads the activations and the weights and writes h·w. Layers of all sizes go together by a table of where they lie. torch needs
 three launches a layer, and for bf16 and fp16 writes and reads float32 copies of both. For a single layer in float32 both move
-the same bytes: there the kernel is likely to gain nothing.
+the same bytes: there the kernel is likely to gain nothing, and until that is measured on a device the reference computes it.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .. import reference
-from .launch import FLOATS, KINDS, capturing, fits, launch, table
+from .launch import FLOATS, KINDS, capturing, fits, launch, table, taken
 
 COLUMNS = 5  # of the table of layers: activations, gradients, channels, positions, where its channels begin
 # Of a tile, its channels and positions: for the weights, which are taken over positions, and for the map.
@@ -95,7 +95,7 @@ def _many(layers, starts, weights, out, count, most, STEP: tl.constexpr, POSITIV
 def cam(activations: Tensor, gradients: Tensor, positive_gradients: bool = False) -> Tensor:
     """`reference.cam` but for the order of sums: to 1e-5 of Σₖ mean|gₖ| |Aₖ|."""
     pair = activations, gradients
-    if not _alike(*pair):
+    if not _alike(*pair) or not taken(activations.dtype != torch.float32):
         return reference.cam(*pair, positive_gradients)
     last, (a, g) = _ordered(*pair)
     n, channels, height, width = a.shape

@@ -37,7 +37,7 @@ def _masked(image, fill, labels, sets, out, plane, regions, channels, LAST: tl.c
 
 
 def without_regions(image: Tensor, fill: Tensor, labels: Tensor, sets: Tensor, channels_last: bool = False) -> Tensor:
-    """`reference.without_regions`, bit for bit, float64 too."""
+    """`reference.without_regions`, bit for bit for labels of 0..R−1, float64 too."""
     kinds = image.dtype, torch.int64, torch.bool
     if image.dtype not in KINDS or fill.dtype != image.dtype or not fits(image, fill, labels, sets, dtypes=kinds):
         return reference.without_regions(image, fill, labels, sets, channels_last)
