@@ -15,7 +15,7 @@ from saliency_widgets.engine import graphs as G
 from saliency_widgets.engine import subject as subject_module
 from saliency_widgets.engine.batching import SIZES
 from saliency_widgets.engine.passes import recordable
-from saliency_widgets.engine.probe import Image, Pair, Probe, Score, Unit
+from saliency_widgets.engine.probe import Image, OnPath, Pair, Probe, Score, Unit
 from saliency_widgets.engine.store import STORE
 from tests.small import Small, small, tensor
 
@@ -333,3 +333,33 @@ def test_a_closed_subject_records_no_more_and_a_session_beside_closes_only_itsel
     graphs = session.subject.graphs
     assert session.subject.clone is None and not session.subject._fast
     assert not len(graphs) and not graphs.possible(1)
+
+
+def in_turn(session, usual, share):
+    """Gradients and Grad-CAM of one picture and of three by recordings that are asked for in turn, beside another session's."""
+    usual.subject.graphs.close()
+
+    def asked(of, keep, count):
+        alphas = [0.25 * (i + 1) for i in range(count)]
+        probes = [Probe(OnPath(of.inputs.fill("black"), alpha), keep, of._score(0), ("cam",) if keep == "layers" else ())
+                  for alpha in alphas]
+        found = of._opened.runner._batch(probes, None)
+        return [kept for one in found for kept in
+                ([one.gradient] if keep == "gradient" else [terms["cam"] for terms in one.layers.values()])]
+
+    works = [(keep, count) for count in (1, 3) for keep in ("gradient", "layers")]
+    wanted = {work: asked(usual, *work) for work in works}
+    for order in (works, works, works, works[::-1], works[1::2] + works[::2]):
+        for work in order:
+            found = asked(session, *work)
+            assert len(found) == len(wanted[work]) > 0
+            for values, right in zip(found, wanted[work]):
+                most = float(right.abs().max())
+                torch.testing.assert_close(values, right, rtol=0, atol=share * most)
+    graphs = session.subject.graphs
+    assert (graphs.reason, len(graphs), graphs.count) == ("", 4, 12)
+
+
+def test_several_recordings_are_replayed_in_turn():
+    session, _ = recording(small())
+    in_turn(session, Session(small(), tensor((16, 16))), 1e-12)

@@ -11,7 +11,7 @@ from saliency_widgets import Session
 from saliency_widgets.engine import graphs as G
 from saliency_widgets.engine import runner as runner_module
 from saliency_widgets.engine.batching import BatchSizes
-from tests.engine.test_graphs import Choosing, Masking, forget, maps
+from tests.engine.test_graphs import Choosing, Masking, forget, in_turn, maps
 from tests.small import small, tensor
 
 pytestmark = pytest.mark.gpu
@@ -148,3 +148,70 @@ def test_memory_that_runs_out_halves_the_batches(cuda, monkeypatch):
         torch.cuda.set_per_process_memory_fraction(1.0, cuda)
     np.testing.assert_allclose(found.values, wanted, atol=1e-8)
     assert session.stats.forward_samples == 37 and session.stats.batches >= 37 // 16
+
+
+@pytest.mark.parametrize("kind, share", [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+def test_several_recordings_share_a_pool_and_are_replayed_in_turn(cuda, kind, share):
+    session, usual = (Session(small().to(kind), tensor(dtype=kind), device=cuda) for _ in range(2))
+    in_turn(session, usual, share)
+
+
+def test_another_arithmetic_is_another_recording(cuda):
+    session = Session(small().float(), tensor(dtype=torch.float32), device=cuda)
+    exact = maps(session, 3, "gradient")[-1]
+    graphs, most = session.subject.graphs, abs(exact).max()
+    assert graphs.recorded == len(graphs) == 1
+    torch.backends.cudnn.allow_tf32 = True
+    rounded = maps(session, 3, "gradient")[-1]
+    assert graphs.recorded == len(graphs) == 2 and graphs.reason == ""
+    usual = Session(small().float(), tensor(dtype=torch.float32), device=cuda)
+    usual.subject.graphs.close()
+    np.testing.assert_allclose(rounded, maps(usual, 1, "gradient")[0], atol=1e-3 * most)
+    torch.backends.cudnn.allow_tf32 = False
+    np.testing.assert_allclose(maps(session, 1, "gradient")[0], exact, atol=1e-4 * most)
+    assert graphs.recorded == 2
+
+
+class Holding(nn.Module):
+    """A network that holds on to what went in, which lies in the pool of the recordings."""
+
+    held: list = []
+
+    def __init__(self):
+        super().__init__()
+        self.inner = small()
+
+    def forward(self, x):
+        self.seen = x
+        self.held.append(x.detach() * 1)
+        return self.inner(x)
+
+
+def test_a_block_that_outlives_all_recordings_does_not_stop_the_next_one(cuda):
+    model = Holding()
+    session = Session(model, tensor(), device=cuda)
+    try:
+        maps(session, 3, "gradient")
+        graphs = session.subject.graphs
+        assert (graphs.reason, graphs.recorded) == ("", 1)
+        with torch.no_grad():
+            model.inner.head.weight.mul_(2)
+        found = maps(session, 3, "gradient")[-1]
+        assert (graphs.reason, graphs.recorded, len(graphs)) == ("", 2, 1)
+        np.testing.assert_allclose(found, maps(Session(model, tensor()), 1, "gradient")[0], atol=1e-8 * abs(found).max())
+    finally:
+        Holding.held.clear()
+
+
+def test_one_lack_of_memory_ends_no_recording_for_good(cuda, monkeypatch):
+    monkeypatch.setattr(G, "AGAIN", 2)
+    session = Session(small(), tensor(), device=cuda)
+    wanted = maps(session, 3, "gradient")[-1]
+    graphs = session.subject.graphs
+    with monkeypatch.context() as patch:
+        patch.setattr(G.Recording, "replay", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
+        np.testing.assert_allclose(maps(session, 1, "gradient")[0], wanted, atol=1e-8)
+    assert graphs.reason and not len(graphs)
+    for values in maps(session, 4, "gradient"):
+        np.testing.assert_allclose(values, wanted, atol=1e-8)
+    assert (graphs.reason, len(graphs)) == ("", 1)
