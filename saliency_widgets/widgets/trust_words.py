@@ -117,8 +117,8 @@ def _energy(m: Measure) -> str:
 
 def _sanity(m: Measure) -> str:
     d = m.details
-    how = (f"Rank correlation with the trained network's map, over the upper {d['upper']} layers drawn at random one after the "
-           f"other; with {len(d['layers'])} random it is {plain(float(d['signed'][-1]))} signed, "
+    how = (f"Mean size of the rank correlation with the trained network's map, while the upper {d['upper']} layers are drawn at "
+           f"random one after the other; with {len(d['layers'])} random it is {plain(float(d['signed'][-1]))} signed, "
            f"{plain(float(d['absolute'][-1]))} absolute. ")
     return how + ("The map changes: it depends on what the network learned." if d["passes"] else
                   "The map hardly changes: it shows the picture more than what the network learned.")
