@@ -7,7 +7,7 @@ from .lab import ROOT
 from .notebook import SHOTS
 
 # Screenshot → picture, its width in pixels (None: as it is) and the bytes that it may have: every clone carries them.
-PICTURES = {"regions-egyptian": ("regions", None, 150_000), "state-light": ("layers", 720, 80_000),
+PICTURES = {"regions-egyptian": ("regions", None, 160_000), "state-light": ("layers", 720, 80_000),
             "trust-panel": ("trust", None, 80_000), "compare-light": ("compare", 720, 80_000),
             "contact-sheet": ("contact-sheet", 720, 80_000)}
 
