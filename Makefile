@@ -84,7 +84,8 @@ $(VENV)/docs.stamp: $(VENV)/pip.stamp pyproject.toml
 
 $(VENV)/test.stamp: $(VENV)/pip.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[test]"
-	$(BIN)/python -m pip install --quiet --no-deps quantus  # what it asks for would replace OpenCV, and is not needed here
+	# What Quantus asks for would replace OpenCV, and is not needed here; without it its tests skip.
+	$(BIN)/python -m pip install --quiet --no-deps quantus || echo "Quantus cannot be installed: tests against it will skip"
 	touch $@
 
 # Browser tests use Debian's Chromium; where it cannot be installed they skip and say how to get it.
