@@ -217,8 +217,7 @@ def class_rows(explorer: "Explorer", target: int | None, found: "WhatIf | None" 
 
 def made_block(pair: Shown, cut: SwitchedOff | None = None) -> str:
     """A map's title, class, unit and parameters, what is known about how far it can be trusted, and what is off."""
-    method = find(pair.map.method)
-    found = evidence(pair.map, method.family, method.warning)
+    found = evidence(pair.map, find(pair.map.method).family)
     made = made_with(pair.map)
     first = f"{pair.subject}, in {pair.map.unit}" + (f" · {made}" if made else "")
     lines = [first] + ([cut.words(pair.map.label)] if cut else []) + ([found.sentence] if found else [])

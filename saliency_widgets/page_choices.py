@@ -84,8 +84,7 @@ def packed(map: SaliencyMap, view: str = "") -> dict[str, Any]:
 
 def facts(map: SaliencyMap) -> list[str]:
     """What stands under a map's title on the page: its class and unit, and how far it can be trusted."""
-    method = find(map.method)
-    found = evidence(map, method.family, method.warning)
+    found = evidence(map, find(map.method).family)
     return [map.title, f"{map.label}, in {map.unit}", *([found.sentence] if found else [])]
 
 

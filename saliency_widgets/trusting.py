@@ -10,7 +10,6 @@ import numpy as np
 
 from . import trust_plans
 from .engine.inputs import FILLS
-from .methods.registry import find
 from .trust_taking import Taking
 
 if TYPE_CHECKING:
@@ -183,7 +182,7 @@ class Trust(Taking):
                 self.panel.price(name, trust_plans.price(ex, name, self._shown()))
             map = self._shown()
             if map is not None and self._tab == "sanity_check":
-                self.panel.warn(map.title, find(map.method).warning)
+                self.panel.warn(map.title, map.caution)
             self._tell_busy()
 
     def close(self) -> None:

@@ -50,8 +50,12 @@ def rank_correlation(first: SaliencyMap, second: SaliencyMap, absolute: bool = F
 
     Two maps of one crop of a photograph are compared inside it. None where one of them is the same everywhere.
     """
-    a, b = (np.abs(m) if absolute else m for m in compared(first, second))
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
+    return spearman(*(np.abs(m) if absolute else m for m in compared(first, second)))
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Spearman's correlation of two arrays of one shape; None where one of them is the same everywhere, or there are not two."""
+    if a.size < 2 or not np.ptp(a) or not np.ptp(b):
         return None
     return float(spearmanr(a.ravel(), b.ravel()).statistic)
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from ..engine.runner import Stopping
 from ..kernels.reference import uniform
@@ -13,6 +12,7 @@ from ..methods import find
 from ..methods.parameters import Parameter
 from ..methods.protocol import Context, Round
 from ..saliency_map import SaliencyMap
+from .agreement import spearman
 from .changing import CHANGES, WHOLE, Change, amounts_of, brought_back, changed_picture, find_change
 from .measure import Measure, checked
 from .watching import Steps, Tell
@@ -95,9 +95,7 @@ class _Course:
             inside &= _within(first.crop, first.size)  # zeros around the crop are no values of the map, and would count as alike
             shown = _within(m.crop, m.size).astype(np.float64)
             inside &= brought_back(shown, self.change, amount)[0] > WHOLE
-        a, back = a[inside], back[inside]
-        even = len(a) < 2 or not np.ptp(a) or not np.ptp(back)
-        self.correlations.append(0.0 if even else float(spearmanr(a, back).statistic))
+        self.correlations.append(spearman(a[inside], back[inside]) or 0.0)
 
     @property
     def theta(self) -> float:

@@ -166,7 +166,7 @@ def _best(found: Findings, name: str, measure: Measure) -> bool:
 def _warnings(found: Findings) -> str:
     said = []
     for judged in found.judged:
-        lines = [judged.method.warning] if judged.method.warning else []
+        lines = [judged.map.caution] if judged.map.caution else []
         lines += [f"{COLUMNS[name].title}: {w}" for name, m in judged.measures.items() for w in m.warnings]
         said += [f"<li><b>{escape(judged.method.title)}</b> {escape(line)}</li>" for line in dict.fromkeys(lines)]
     said += [f"<li><b>{escape(name.replace('_', ' '))}</b> {escape(why)}</li>" for name, why in found.lack.items()]

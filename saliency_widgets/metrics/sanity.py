@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from ..engine.runner import Stopping
 from ..methods import find
 from ..methods.parameters import Parameter
 from ..saliency_map import SaliencyMap, upsample
+from .agreement import spearman
 from .measure import Measure, checked
 from .randomised import ORDERS, randomisable, randomised
 from .watching import Steps, Tell
@@ -125,16 +125,13 @@ def similarity(first: SaliencyMap, second: SaliencyMap) -> dict[str, float]:
     first, second = first.unplaced, second.unplaced  # what lies around a crop of a photograph is alike in all maps
     a, b = (m.heatmap().astype(np.float64) for m in (first, second))
     shown = [_scaled(heat if heat.shape == first.size else upsample(heat, first.size)) for heat in (np.abs(a), np.abs(b))]
-    return {"signed": _spearman(a, b), "absolute": _spearman(np.abs(a), np.abs(b)), "ssim": _ssim(*shown), "hog": _hog(*shown)}
+    ranks = {"signed": spearman(a, b) or 0.0, "absolute": spearman(np.abs(a), np.abs(b)) or 0.0}
+    return {**ranks, "ssim": _ssim(*shown), "hog": _hog(*shown)}
 
 
 def _scaled(heat: np.ndarray) -> np.ndarray:
     low, extent = heat.min(), np.ptp(heat)
     return (heat - low) / extent if extent else np.zeros_like(heat)
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    return float(spearmanr(a.ravel(), b.ravel()).statistic) if np.ptp(a) and np.ptp(b) else 0.0
 
 
 def _ssim(a: np.ndarray, b: np.ndarray) -> float:

@@ -262,8 +262,7 @@ class MethodPanel(ipywidgets.VBox):
         body = self.bodies[map.method]
         if hasattr(body, "show"):
             body.show(map)
-        method = self.methods[map.method]
-        self.show_evidence(evidence(map, method.family, method.warning), map)
+        self.show_evidence(evidence(map, self.methods[map.method].family), map)
         if map.evaluations:
             start = "all layers from " if len(map.details.get("maps") or ()) > 1 else ""
             price = escape(start + cost(map.evaluations, map.seconds if map.final else None))

@@ -85,20 +85,20 @@ class Evidence:
     remedy: str = ""
 
 
-def evidence(map: SaliencyMap, family: str, warning: str | None = None) -> Evidence | None:
+def evidence(map: SaliencyMap, family: str) -> Evidence | None:
     """Read the evidence off a map; None where the method promises nothing that could be checked.
 
     The first thing that is not as it should be is written beside the name, else the first that is; all of it, what the map
-    warns of, and the method's own `warning` stand in the sentence.
+    warns of, and its method's `caution` stand in the sentence.
     """
     found = [one for one in _checks(map, family) if one is not None]
     doubts = [one for one in found if not one.ok]
     sentences = [stop(w) for w in map.warnings] + [one.sentence for one in found]
-    if warning:
-        sentences.append(stop(f"{map.title} {warning}"))
+    if map.caution:
+        sentences.append(stop(f"{map.title} {map.caution}"))
     if not sentences:
         return None
-    text = doubts[0].text if doubts else short(map.warnings[0]) if map.warnings else found[0].text if found else short(warning)
+    text = [*(one.text for one in doubts), *(short(w) for w in map.warnings), *(one.text for one in found), short(map.caution)][0]
     remedy = next((one.remedy for one in doubts if one.remedy), "")
     return Evidence(bool(found) and not doubts and not map.warnings, text, " ".join(sentences), remedy)
 

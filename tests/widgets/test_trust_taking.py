@@ -1,4 +1,5 @@
 """When the trust panel takes its measures: what stops them, what stays theirs, what they cost, what a report is of."""
+import inspect
 import threading
 from dataclasses import replace
 
@@ -8,6 +9,9 @@ import torch
 from PIL import Image
 
 from saliency_widgets import Explorer, metrics, trust_plans
+from saliency_widgets.metrics.changing import CHANGES
+from saliency_widgets.metrics.invariance import CHECKS
+from saliency_widgets.metrics.report import SHOWN
 from saliency_widgets.trust_asking import frozen
 from saliency_widgets.widgets.trust_words import read
 from tests.explorers import LABELS
@@ -159,6 +163,16 @@ def test_several_pictures_tell_the_error_rate_of_the_rule():
     assert measure.details["over"].details["wrong"].shape[0] == 2
     assert "over the 2 pictures here" in reading(ex, "invariance").words.value
     ex.close()
+
+
+def test_prices_know_the_settings_that_the_metrics_have():
+    usual = {name: {p.name: p.default for p in inspect.signature(getattr(metrics, name)).parameters.values()}
+             for name in ("deletion", "infidelity", "sensitivity_max")}
+    assert trust_plans.POINTS == usual["deletion"]["points"]
+    assert trust_plans.ORDERS == 1 + usual["deletion"]["edges"] + usual["deletion"]["random"]
+    assert trust_plans.DRAWS == {name: usual[name]["n"] for name in trust_plans.DRAWS}
+    assert trust_plans.CHECKS == CHECKS
+    assert trust_plans.REPORT["sanity_check"] == SHOWN and trust_plans.REPORT["changes"] == len(CHANGES)
 
 
 def test_prices_count_what_is_taken():

@@ -91,9 +91,9 @@ def test_a_sample_mean_shows_its_error_and_offers_more_samples():
 
 
 def test_a_methods_own_warning_is_in_the_tooltip_and_a_doubt_comes_first():
-    found = words.evidence(a_map(coverage="17 of 17 activation calls rewritten"), "gradient", "draws edges (1810.03292)")
+    found = words.evidence(a_map(coverage="17 of 17 activation calls rewritten", caution="draws edges (1810.03292)"), "gradient")
     assert found.ok and found.sentence.endswith("M draws edges (1810.03292).")
-    alone = words.evidence(a_map(), "gradient", "multiplies by the picture")
+    alone = words.evidence(a_map(caution="multiplies by the picture"), "gradient")
     assert not alone.ok and alone.text == "multiplies by the picture"
     both = words.evidence(a_map(residual=0.001, coverage="1 of 2 activation calls rewritten", warnings=("beware",)), "gradient")
     assert both.text == "1 of 2 calls" and both.sentence.startswith("beware.") and "0.1 %" in both.sentence
